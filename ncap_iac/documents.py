@@ -1,0 +1,205 @@
+"""Documents of a project → what they compile to. Reads files and calls the compiler; asks no cloud, changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ncap_iac.errors import DocumentProblemsError, UsageError
+from ncap_iac.plan import Artifact, Version, Wanted
+from ncap_iac.project import Kind, Project, bundle_sources, read_bytes, read_text
+
+if TYPE_CHECKING:
+    from ncap_compiler import Bundle, Problem
+
+PARAMETERS_FILE = "parameters.schema.json"
+RESERVED_PARAMETERS = frozenset({"__duration__", "__dataset_size__"})
+"""Parameters every analysis has; the job manager checks them."""
+
+
+def problems_of(paths: Iterable[Path], kind: Kind) -> tuple[Problem, ...]:
+    """All problems of all documents, and of the parameter schemas beside blueprints."""
+    from ncap_compiler import DocumentError, load_blueprint, load_parameters_schema, load_profile
+    from ncap_compiler.document import decode_text
+
+    load = load_blueprint if kind is Kind.BLUEPRINT else load_profile
+    found: list[Problem] = []
+    for path in paths:
+        beside = path.parent / PARAMETERS_FILE
+        readers = [(path, load)]
+        if kind is Kind.BLUEPRINT and beside.is_file():
+            readers.append((beside, load_parameters_schema))  # type: ignore[arg-type]
+        for document, reader in readers:
+            try:
+                reader(decode_text(read_bytes(document), str(document)), file=str(document))
+            except DocumentError as error:
+                found += error.problems
+    return tuple(found)
+
+
+def checked(paths: Sequence[Path], kind: Kind) -> None:
+    """Raises DocumentProblemsError if any of the documents has a problem."""
+    problems = problems_of(paths, kind)
+    if problems:
+        raise DocumentProblemsError(tuple(str(problem) for problem in problems))
+
+
+def analysis_name(path: Path) -> str:
+    """The analysis a blueprint describes. Raises DocumentProblemsError."""
+    from ncap_compiler import load_blueprint
+
+    checked([path], Kind.BLUEPRINT)
+    return load_blueprint(read_text(path), file=str(path)).analysis
+
+
+def stack_name(path: Path, kind: Kind) -> str:
+    """The stack of a document. Raises DocumentProblemsError."""
+    from ncap_compiler import names
+
+    return analysis_name(path) if kind is Kind.BLUEPRINT else names.users_stack(path.resolve().parent.name)
+
+
+@dataclass(frozen=True)
+class Described:
+    """One document, for a list."""
+
+    name: str
+    path: Path
+    title: str
+    details: str
+    problems: int
+
+
+def describe_document(path: Path, kind: Kind) -> Described:
+    """What a document is about, also if it has problems."""
+    from ncap_compiler import load_blueprint, load_profile
+
+    problems = problems_of([path], kind)
+    if problems:
+        return Described(path.parent.name, path, "", "", len(problems))
+    if kind is Kind.BLUEPRINT:
+        blueprint = load_blueprint(read_text(path), file=str(path))
+        title = blueprint.description.title or ""
+        return Described(path.parent.name, path, title, blueprint.hardware.ami, 0)
+    groups = load_profile(read_text(path), file=str(path)).groups
+    said = "; ".join(f"{group.name}: {', '.join(group.members)}" for group in groups)
+    analyses = sorted({analysis for group in groups for analysis in group.analyses})
+    return Described(path.parent.name, path, said, ", ".join(analyses), 0)
+
+
+class Compiled:
+    """Compiles the documents of one project; the bundle is made once."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """What runs in Lambda."""
+        from ncap_compiler import bundle_files
+
+        return bundle_files(bundle_sources(self.project.protocols))
+
+    def account(self) -> Wanted:
+        """The account stack."""
+        from ncap_compiler import compile_account, names
+
+        template = compile_account(self.bundle.sha256)
+        return Wanted(names.ACCOUNT_STACK, template, artifacts=(self._bundle_artifact(self.bundle),))
+
+    def document(self, kind: Kind, path: Path) -> Wanted:
+        """The stack of a blueprint or profile. Raises DocumentProblemsError."""
+        checked([path], kind)
+        return self._users(path) if kind is Kind.PROFILE else self._analysis(path)
+
+    def _users(self, path: Path) -> Wanted:
+        from ncap_compiler import compile_users, load_profile, names
+
+        name = path.resolve().parent.name
+        profile = load_profile(read_text(path), file=str(path))
+        return Wanted(names.users_stack(name), compile_users(profile, name=name))
+
+    def _analysis(self, path: Path) -> Wanted:
+        from ncap_compiler import bundle_files, compile_analysis, load_blueprint, names
+
+        blueprint = load_blueprint(read_text(path), file=str(path))
+        code = (path.parent / blueprint.code_uri).resolve()
+        own = code == self.project.protocols.resolve()
+        bundle = self.bundle if own else bundle_files(bundle_sources(code))
+        schema = path.parent / PARAMETERS_FILE
+        compiled = compile_analysis(
+            blueprint,
+            bundle_sha256=bundle.sha256,
+            parameters_schema=read_text(schema) if schema.is_file() else None,
+            commit=self.project.commit(),
+        )
+        key = names.version_key(compiled.version_id)
+        return Wanted(
+            compiled.stack_name,
+            compiled.template,
+            artifacts=(self._bundle_artifact(bundle),),
+            kept_buckets=(blueprint.analysis,),
+            version=Version(compiled.version_id, blueprint.analysis, key, compiled.version_document),
+            environment=blueprint.hardware.ami,
+        )
+
+    def _bundle_artifact(self, bundle: Bundle) -> Artifact:
+        from ncap_compiler import names
+
+        return Artifact(names.bundle_key(bundle.sha256), bundle.data)
+
+
+def analysis_schema(bucket: str, project: Project) -> Mapping[str, Any] | None:
+    """The parameter schema of an analysis, if the project has one for it."""
+    for path in project.documents(Kind.BLUEPRINT):
+        schema = path.parent / PARAMETERS_FILE
+        if not schema.is_file():
+            continue
+        try:
+            document = json.loads(read_text(path))
+            if isinstance(document, Mapping) and document.get("PipelineName") == bucket:
+                found: Mapping[str, Any] = json.loads(read_text(schema))
+                return found
+        except ValueError:
+            continue
+    return None
+
+
+def check_config(path: Path, bucket: str, project: Project) -> None:
+    """Refuse a config that the analysis's parameter schema refuses, before anything is uploaded. Raises UsageError."""
+    from jsonschema import Draft202012Validator
+
+    values = read_config(path)
+    schema = analysis_schema(bucket, project)
+    if schema is None:
+        return
+    own = {name: value for name, value in values.items() if name not in RESERVED_PARAMETERS}
+    errors = sorted(
+        Draft202012Validator(schema).iter_errors(own), key=lambda error: list(map(str, error.absolute_path))
+    )
+    if errors:
+        said = [f"{'/'.join(map(str, error.absolute_path)) or 'the config'}: {error.message}" for error in errors]
+        raise UsageError(
+            "; ".join(said), where=str(path), hint=f"The parameters of {bucket} are in its {PARAMETERS_FILE}."
+        )
+
+
+def read_config(path: Path) -> Mapping[str, Any]:
+    """A config's parameters. Raises UsageError."""
+    import yaml
+
+    text = read_text(path)
+    if path.suffix.lower() not in (".json", ".yaml", ".yml"):
+        raise UsageError("a config's name ends in .json, .yaml or .yml", where=str(path), hint="Rename the file.")
+    try:
+        found = json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError) as error:
+        said = " ".join(str(error).split())
+        raise UsageError(said, where=str(path), hint="Mend the file: it is not JSON or YAML.") from error
+    if not isinstance(found, Mapping):
+        raise UsageError("it is not a mapping of names to values", where=str(path), hint="Write `name: value` lines.")
+    return found

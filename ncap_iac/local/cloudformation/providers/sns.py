@@ -1,0 +1,227 @@
+"""AWS::SNS::Topic, AWS::SNS::TopicPolicy and AWS::SNS::Subscription."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ncap_iac.local.cloudformation.provider import (
+    Created,
+    NameRule,
+    Provider,
+    TagRule,
+    changed,
+    present,
+    tag_change,
+    tag_list,
+    tag_map,
+)
+from ncap_iac.local.cloudformation.readback import same_value
+from ncap_iac.local.cloudformation.template import scalar_text
+from ncap_iac.local.cloudformation.values import Properties
+
+_TOPIC_DEFAULTS: Mapping[str, str] = {
+    "ContentBasedDeduplication": "false",
+    "DisplayName": "",
+    "KmsMasterKeyId": "",
+    "SignatureVersion": "1",
+    "TracingConfig": "PassThrough",
+}
+_SUBSCRIPTION_DEFAULTS: Mapping[str, str] = {
+    "DeliveryPolicy": "",
+    "FilterPolicy": "",
+    "FilterPolicyScope": "MessageAttributes",
+    "RawMessageDelivery": "false",
+    "RedrivePolicy": "",
+    "SubscriptionRoleArn": "",
+}
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, (dict, list)) else scalar_text(value)
+
+
+class TopicProvider(Provider):
+    """AWS::SNS::Topic. Ref is its ARN."""
+
+    type = "AWS::SNS::Topic"
+    properties = frozenset({"FifoTopic", "Subscription", "Tags", "TopicName", *_TOPIC_DEFAULTS})
+    create_only = frozenset({"FifoTopic", "TopicName"})
+    attributes = frozenset({"TopicArn", "TopicName"})
+    name = NameRule("TopicName", 256)
+    tags = TagRule()
+
+    def find(self, properties: Properties) -> str | None:
+        """ARN of the topic of that name."""
+        place = self._place
+        arn = f"arn:{place.partition}:sns:{place.region}:{place.account_id}:{properties['TopicName']}"
+        return None if present(lambda: self._client("sns").get_topic_attributes(TopicArn=arn)) is None else arn
+
+    def create(self, properties: Properties) -> Created:
+        """CreateTopic; subscriptions follow."""
+        settings = {name: _text(properties[name]) for name in (*_TOPIC_DEFAULTS, "FifoTopic") if name in properties}
+        arn = self._client("sns").create_topic(
+            Name=properties["TopicName"], Attributes=settings, Tags=tag_list(tag_map(properties.get("Tags")))
+        )["TopicArn"]
+        applied = {name: value for name, value in properties.items() if name != "Subscription"}
+        return Created(arn, {"TopicArn": arn, "TopicName": properties["TopicName"]}, applied)
+
+    def apply(self, physical_id: str, previous: Properties, wanted: Properties) -> Properties:
+        """Attributes, subscriptions, tags."""
+        client = self._client("sns")
+        for name, default in _TOPIC_DEFAULTS.items():
+            if changed(previous, wanted, name):
+                value = _text(wanted.get(name, default))
+                client.set_topic_attributes(TopicArn=physical_id, AttributeName=name, AttributeValue=value)
+        had, wants = previous.get("Subscription", []), wanted.get("Subscription", [])
+        for item in wants:
+            if item not in had:
+                client.subscribe(TopicArn=physical_id, Protocol=item["Protocol"], Endpoint=item["Endpoint"])
+        for item in had:
+            if item not in wants:
+                self._unsubscribe(physical_id, item)
+        change = tag_change(previous, wanted)
+        if change.remove:
+            client.untag_resource(ResourceArn=physical_id, TagKeys=list(change.remove))
+        if change.put:
+            client.tag_resource(ResourceArn=physical_id, Tags=tag_list(change.put))
+        return {}
+
+    def _unsubscribe(self, arn: str, item: Mapping[str, Any]) -> None:
+        for found in self._client("sns").list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]:
+            if (found["Protocol"], found["Endpoint"]) == (item["Protocol"], item["Endpoint"]):
+                self._client("sns").unsubscribe(SubscriptionArn=found["SubscriptionArn"])
+
+    def delete(self, physical_id: str, properties: Properties) -> None:
+        """DeleteTopic; its subscriptions go with it."""
+        present(lambda: self._client("sns").delete_topic(TopicArn=physical_id))
+
+    def read(self, physical_id: str, wanted: Properties) -> Properties | None:
+        """GetTopicAttributes, subscriptions and tags."""
+        client = self._client("sns")
+        answer = present(lambda: client.get_topic_attributes(TopicArn=physical_id))
+        if answer is None:
+            return None
+        attributes = answer["Attributes"]
+        found: dict[str, Any] = {name: attributes.get(name) for name in (*_TOPIC_DEFAULTS, "FifoTopic")}
+        found["TopicName"] = physical_id.rsplit(":", 1)[-1]
+        found["Tags"] = client.list_tags_for_resource(ResourceArn=physical_id)["Tags"]
+        if "Subscription" in wanted:
+            known = client.list_subscriptions_by_topic(TopicArn=physical_id)["Subscriptions"]
+            pairs = [{"Protocol": item["Protocol"], "Endpoint": item["Endpoint"]} for item in known]
+            found["Subscription"] = [item for item in wanted["Subscription"] if item in pairs]
+        return found
+
+
+class TopicPolicyProvider(Provider):
+    """AWS::SNS::TopicPolicy: one policy for one or more topics; without it a topic has SNS's default policy."""
+
+    type = "AWS::SNS::TopicPolicy"
+    properties = frozenset({"PolicyDocument", "Topics"})
+    required = properties
+    attributes = frozenset({"Id"})
+    exact = frozenset({"PolicyDocument"})
+
+    def create(self, properties: Properties) -> Created:
+        """No call yet: `apply` sets the policy of each topic."""
+        digest = hashlib.sha256("\n".join(properties["Topics"]).encode()).hexdigest()
+        return Created(f"topic-policy-{digest[:12]}", {"Id": f"topic-policy-{digest[:12]}"})
+
+    def _set(self, topic: str, document: Any) -> None:
+        client = self._client("sns")
+        policy = json.dumps(document)
+        present(lambda: client.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy))
+
+    def _default(self, topic: str) -> dict[str, Any]:
+        """The policy SNS gives a topic: the account may do everything."""
+        actions = ("AddPermission", "DeleteTopic", "GetTopicAttributes", "ListSubscriptionsByTopic", "Publish")
+        more = ("RemovePermission", "SetTopicAttributes", "Subscribe")
+        statement = {
+            "Sid": "__default_statement_ID",
+            "Effect": "Allow",
+            "Principal": {"AWS": "*"},
+            "Action": [f"SNS:{name}" for name in (*actions, *more)],
+            "Resource": topic,
+            "Condition": {"StringEquals": {"AWS:SourceOwner": self._place.account_id}},
+        }
+        return {"Version": "2008-10-17", "Id": "__default_policy_ID", "Statement": [statement]}
+
+    def apply(self, physical_id: str, previous: Properties, wanted: Properties) -> Properties:
+        """Set it on each topic, give the default back to those that left."""
+        for topic in wanted.get("Topics", ()):
+            self._set(topic, wanted["PolicyDocument"])
+        for topic in previous.get("Topics", ()):
+            if topic not in wanted.get("Topics", ()):
+                self._set(topic, self._default(topic))
+        return {}
+
+    def delete(self, physical_id: str, properties: Properties) -> None:
+        """Give every topic the default back."""
+        self.apply(physical_id, properties, {})
+
+    def read(self, physical_id: str, wanted: Properties) -> Properties | None:
+        """The policy that differs, if one does; the topics there are."""
+        client = self._client("sns")
+        document, having = None, []
+        for topic in wanted["Topics"]:
+            answer = present(lambda topic=topic: client.get_topic_attributes(TopicArn=topic))  # type: ignore[misc]
+            if answer is None:
+                continue
+            having.append(topic)
+            if document is None or same_value(document, wanted["PolicyDocument"]):
+                document = json.loads(answer["Attributes"]["Policy"])
+        return {"PolicyDocument": document, "Topics": having} if having else None
+
+
+class SubscriptionProvider(Provider):
+    """AWS::SNS::Subscription. Ref is its ARN."""
+
+    type = "AWS::SNS::Subscription"
+    properties = frozenset({"Endpoint", "Protocol", "TopicArn", *_SUBSCRIPTION_DEFAULTS})
+    required = frozenset({"Endpoint", "Protocol", "TopicArn"})
+    create_only = frozenset({"Endpoint", "Protocol", "TopicArn"})
+    attributes = frozenset({"Arn"})
+    exact = frozenset({"FilterPolicy"})
+
+    def find(self, properties: Properties) -> str | None:
+        """The subscription of the same endpoint to the same topic."""
+        topic = properties["TopicArn"]
+        answer = present(lambda: self._client("sns").list_subscriptions_by_topic(TopicArn=topic))
+        for found in answer["Subscriptions"] if answer else ():
+            if (found["Protocol"], found["Endpoint"]) == (properties["Protocol"], properties["Endpoint"]):
+                return str(found["SubscriptionArn"])
+        return None
+
+    def create(self, properties: Properties) -> Created:
+        """Subscribe with every attribute."""
+        settings = {name: _text(properties[name]) for name in _SUBSCRIPTION_DEFAULTS if name in properties}
+        arn = self._client("sns").subscribe(
+            TopicArn=properties["TopicArn"],
+            Protocol=properties["Protocol"],
+            Endpoint=properties["Endpoint"],
+            Attributes=settings,
+            ReturnSubscriptionArn=True,
+        )["SubscriptionArn"]
+        return Created(arn, {"Arn": arn}, properties)
+
+    def apply(self, physical_id: str, previous: Properties, wanted: Properties) -> Properties:
+        """SetSubscriptionAttributes."""
+        client = self._client("sns")
+        for name, default in _SUBSCRIPTION_DEFAULTS.items():
+            if changed(previous, wanted, name):
+                value = _text(wanted.get(name, default))
+                client.set_subscription_attributes(
+                    SubscriptionArn=physical_id, AttributeName=name, AttributeValue=value
+                )
+        return {}
+
+    def delete(self, physical_id: str, properties: Properties) -> None:
+        """Unsubscribe."""
+        present(lambda: self._client("sns").unsubscribe(SubscriptionArn=physical_id))
+
+    def read(self, physical_id: str, wanted: Properties) -> Properties | None:
+        """GetSubscriptionAttributes."""
+        answer = present(lambda: self._client("sns").get_subscription_attributes(SubscriptionArn=physical_id))
+        return None if answer is None else dict(answer["Attributes"])

@@ -1,0 +1,76 @@
+"""Answers the requests for the edge's own services: who, what, may they, do it, say so.
+
+Whatever a service does wrong ends as an AWS error with a logged traceback, never as a hang.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ncap_iac.local.authorization import Guard
+from ncap_iac.local.queryapi import Codec, Reply
+from ncap_iac.local.request import Request
+from ncap_iac.local.service import Call, LocalService, ServiceError
+
+LARGEST_REQUEST = 8 << 20
+"""Bytes; the largest legal request is far smaller (a template of 1 MB goes by S3)."""
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Place:
+    service: LocalService
+    codec: Codec
+
+
+class Desk:
+    """The own services behind their codecs."""
+
+    def __init__(self, services: Mapping[str, LocalService], guard: Guard) -> None:
+        self._places = {name: _Place(service, Codec(name)) for name, service in services.items()}
+        self._guard = guard
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """Their names, as credential scopes have them."""
+        return tuple(self._places)
+
+    def answer(self, request: Request, body: bytes) -> tuple[Reply, str]:
+        """The reply and its request id; `request.scope` must name one of the services."""
+        request_id = str(uuid.uuid4())
+        name = request.scope.service if request.scope else ""
+        place = self._places[name]
+        try:
+            return self._perform(place, request, body, request_id), request_id
+        except ServiceError as error:
+            return place.codec.encode_error(error, request_id), request_id
+        except Exception:
+            _log.exception("%s: request %s failed", name, request_id)
+            message = f"The local cloud failed on this request ({request_id}); see its log."
+            failure = ServiceError("InternalFailure", message, status=500)
+            return place.codec.encode_error(failure, request_id), request_id
+
+    def _perform(self, place: _Place, request: Request, body: bytes, request_id: str) -> Reply:
+        credential = self._guard.authenticate(request, body)
+        target = request.head.get(b"x-amz-target").decode("latin-1")
+        operation, parameters = place.codec.decode(_form(request, body), target=target)
+        call = Call(
+            operation=operation,
+            parameters=parameters,
+            region=request.scope.region if request.scope else "",
+            caller=self._guard.caller(credential),
+            request_id=request_id,
+        )
+        name = place.service.name
+        self._guard.authorize(credential, call, place.service.permissions(call), name)
+        return place.codec.encode(operation, place.service.perform(call), request_id)
+
+
+def _form(request: Request, body: bytes) -> bytes:
+    """The fields: of the body, or, in a presigned request, of the query."""
+    if body or not request.is_presigned:
+        return body
+    return b"&".join(part for part in request.query.split(b"&") if part and not part.startswith(b"X-Amz-"))

@@ -1,0 +1,133 @@
+"""Which rung works on this computer: found by running a machine on it that tries what a machine must not.
+
+Whether a kernel, a container or a distribution's policy allows a sandbox cannot be read off anywhere reliably.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ncap_iac.local.runner.firmware import MachineFolder
+from ncap_iac.local.runner.order import Bind, Cause, Order, Report, Rung
+from ncap_iac.local.runner.view import interpreter_view, system_view
+
+_PROBE_MEMORY = 1024**3
+_PROBE_S = 10.0
+_PACKAGE_ROOT = Path(__file__).resolve().parents[3]
+
+_PROBE = """#!/bin/sh
+echo x > "$HOME/x" || exit 10
+echo x > "$TMPDIR/x" || exit 11
+if echo x > "$NEUROCAAS_IMAGE/x"; then exit 12; fi
+if cat "$OUTSIDE"; then exit 13; fi
+"$PYTHON" -I -c 'import ctypes' || exit 14
+exit 0
+"""
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """The rung this computer's machines run on."""
+
+    rung: Rung
+    bubblewrap: str | None = None
+
+
+def warden_command() -> list[str]:
+    """How to start a warden: isolated from the user's Python settings, with nothing but this package's folder."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(_PACKAGE_ROOT)!r})\nfrom ncap_iac.local.runner.warden import main\nmain()"
+    )
+    return [sys.executable, "-I", "-S", "-c", code]
+
+
+def machine_temporary(rung: Rung, folder: MachineFolder) -> str:
+    """TMPDIR of a machine: a rung that cannot show it a private /tmp names the private folder."""
+    return "/tmp" if rung in (Rung.BUBBLEWRAP, Rung.NAMESPACES) else str(folder.temporary)
+
+
+def strongest_isolation(rungs: Sequence[Rung] = tuple(Rung), *, search_path: str | None = None) -> Isolation:
+    """The first of `rungs` that works here; the last rung works everywhere.
+
+    `search_path`: where to look for `bwrap`, PATH if not given.
+    """
+    for rung in rungs:
+        tool = shutil.which("bwrap", path=search_path) if rung is Rung.BUBBLEWRAP else None
+        if rung is Rung.BUBBLEWRAP and tool is None:
+            continue
+        if rung is Rung.PROCESS or _works(rung, tool):
+            return Isolation(rung, tool)
+    return Isolation(Rung.PROCESS)
+
+
+def _works(rung: Rung, bubblewrap: str | None) -> bool:
+    with tempfile.TemporaryDirectory(prefix="neurocaas-probe-", ignore_cleanup_errors=True) as place:
+        root = Path(place).resolve()
+        outside = root / "outside"
+        outside.write_text("another's file\n")
+        image = root / "image"
+        image.mkdir()
+        folder = MachineFolder(root / "machine")
+        folder.make(_PROBE.encode())
+        order = replace(_probe_order(folder, image, outside, rung), bubblewrap=bubblewrap)
+        return _succeeded(_reports(order))
+
+
+def _reports(order: Order) -> list[Report]:
+    """All that a machine's warden has to say; stdin stays open meanwhile, or the machine would be ended."""
+    with subprocess.Popen(warden_command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as warden:
+        impatience = threading.Timer(_PROBE_S, warden.kill)
+        impatience.start()
+        assert warden.stdin is not None
+        assert warden.stdout is not None
+        warden.stdin.write(order.line())
+        warden.stdin.flush()
+        lines = warden.stdout.read().splitlines()
+        impatience.cancel()
+    return [Report.parse(line) for line in lines]
+
+
+def _probe_order(folder: MachineFolder, image: Path, outside: Path, rung: Rung) -> Order:
+    prefixes = (sys.base_prefix, sys.base_exec_prefix)
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder.scratch),
+        "TMPDIR": machine_temporary(rung, folder),
+        "NEUROCAAS_IMAGE": str(image),
+        "OUTSIDE": str(outside),
+        "PYTHON": str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"),
+    }
+    return Order(
+        instance="probe",
+        rung=rung,
+        program=str(folder.user_data),
+        environment=environment,
+        folder=str(folder.scratch),
+        temporary=str(folder.temporary),
+        power=str(folder.power),
+        console=str(folder.console),
+        readable=(
+            *machine_view(prefixes),
+            Bind(str(image), str(image)),
+            Bind(str(folder.firmware), str(folder.firmware)),
+        ),
+        memory_bytes=_PROBE_MEMORY,
+        hostname="probe",
+    )
+
+
+def machine_view(prefixes: Iterable[str]) -> tuple[Bind, ...]:
+    """The host's system and the Python installations at `prefixes`."""
+    return (*system_view(), *interpreter_view(prefixes))
+
+
+def _succeeded(reports: Iterable[Report]) -> bool:
+    last = next((report for report in reports if report.happened == "ended"), None)
+    return last is not None and last.cause is Cause.FINISHED and last.exit_status == 0

@@ -1,0 +1,238 @@
+"""The machines of one local cloud, seen from the edge: boot one, end one, hear what happens to it.
+
+A thread a machine listens to its warden. Knows nothing of EC2's states: it reports, the listener decides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ncap_iac.environments.manifest import ImageError
+from ncap_iac.environments.store import BootCheck, Image
+from ncap_iac.local.runner.console import console_tail
+from ncap_iac.local.runner.firmware import MachineFolder
+from ncap_iac.local.runner.isolation import (
+    Isolation,
+    machine_temporary,
+    machine_view,
+    strongest_isolation,
+    warden_command,
+)
+from ncap_iac.local.runner.order import Bind, Cause, Order, Report
+
+CONSOLE_TAIL_BYTES = 64 * 1024
+"""What GetConsoleOutput answers: the last 64 KB."""
+
+_LEAST_FREE_BYTES = 64 * 1024 * 1024
+_PATIENCE_S = 10.0
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+Listener = Callable[[str, Report], None]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What is to run."""
+
+    instance: str
+    image: Path
+    user_data: bytes
+    memory_bytes: int
+    hostname: str
+    environment: dict[str, str]
+    """AWS's own variables: region, endpoint, metadata service."""
+    core: int | None = None
+    """Pinned to this core of the host; None: all the edge may use."""
+
+
+def free_bytes(folder: Path) -> int:
+    """Free space of the file system that holds `folder`, for an ordinary user."""
+    return shutil.disk_usage(folder).free
+
+
+class MachineRoom:
+    """All running machines below one folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        listener: Listener,
+        *,
+        isolation: Callable[[], Isolation] = strongest_isolation,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
+        self._folder = folder
+        self._listener = listener
+        self._find_isolation = isolation
+        self._free = free
+        self._check = BootCheck()
+        self._isolation: Isolation | None = None
+        self._lock = threading.Lock()
+        self._probing = threading.Lock()
+        self._wardens: dict[str, subprocess.Popen[bytes]] = {}
+        self._threads: dict[str, threading.Thread] = {}
+        self._told: set[str] = set()
+
+    @property
+    def isolation(self) -> Isolation:
+        """The rung machines run on; found out once."""
+        with self._probing:
+            if self._isolation is None:
+                self._isolation = self._find_isolation()
+            return self._isolation
+
+    def boot(self, machine: Machine) -> None:
+        """Start a machine; `started`, `ending` and `ended` are reported, in this order, from another thread.
+
+        A machine that cannot start reports `ended` with the cause BROKEN and the reason.
+        """
+        thread = threading.Thread(target=self._run, args=(machine,), name=f"machine {machine.instance}", daemon=True)
+        with self._lock:
+            self._threads[machine.instance] = thread
+        thread.start()
+
+    def end(self, instance: str) -> None:
+        """Tell a machine to end; nothing happens if it is not running."""
+        with self._lock:
+            self._told.add(instance)
+            warden = self._wardens.get(instance)
+        if warden is not None and warden.stdin is not None:
+            with contextlib.suppress(OSError, ValueError):
+                warden.stdin.write(b"end\n")
+                warden.stdin.flush()
+
+    def console(self, instance: str) -> bytes:
+        """The last 64 KB a machine printed."""
+        return console_tail(self._machine_folder(instance).console, CONSOLE_TAIL_BYTES)
+
+    def close(self) -> None:
+        """End all machines; returns when no process of theirs is left. They report the cause LOST."""
+        with self._lock:
+            wardens = list(self._wardens.values())
+            threads = list(self._threads.values())
+        for warden in wardens:
+            if warden.stdin is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    warden.stdin.close()
+        for thread in threads:
+            thread.join(_PATIENCE_S)
+
+    def _machine_folder(self, instance: str) -> MachineFolder:
+        return MachineFolder(self._folder.resolve() / instance)
+
+    def _run(self, machine: Machine) -> None:
+        """A machine's life, and the removal of its files; whatever goes wrong is its end, never silence."""
+        folder = self._machine_folder(machine.instance)
+        last: Report | None = None
+        try:
+            last = self._hold(machine, folder)
+        except (OSError, ImageError) as error:
+            last = Report("ended", Cause.BROKEN, message=str(error))
+        except Exception as error:
+            last = Report("ended", Cause.BROKEN, message=f"{type(error).__name__}: {error}")
+        finally:
+            with contextlib.suppress(OSError):
+                folder.clear()
+            with self._lock:
+                self._wardens.pop(machine.instance, None)
+                self._threads.pop(machine.instance, None)
+                self._told.discard(machine.instance)
+            self._listener(machine.instance, last or Report("ended", Cause.LOST))
+
+    def _hold(self, machine: Machine, folder: MachineFolder) -> Report:
+        """From the warden's start to its last word."""
+        with subprocess.Popen(
+            warden_command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
+        ) as warden:
+            # The warden's interpreter starts while the image is looked at.
+            try:
+                order = self._order(machine, folder)
+            except BaseException:
+                warden.kill()
+                raise
+            return self._converse(warden, order)
+
+    def _converse(self, warden: subprocess.Popen[bytes], order: Order) -> Report:
+        assert warden.stdin is not None
+        assert warden.stdout is not None
+        warden.stdin.write(order.line())
+        warden.stdin.flush()
+        with self._lock:
+            self._wardens[order.instance] = warden
+            is_told = order.instance in self._told
+        if is_told:
+            self.end(order.instance)
+        session = 0
+        for line in warden.stdout:
+            report = Report.parse(line)
+            if report.happened == "ended":
+                return report
+            if report.happened == "started":
+                session = int(report.message)
+            self._listener(order.instance, report)
+        _end_session(session)
+        return Report("ended", Cause.LOST, message="the process that held the machine is gone")
+
+    def _order(self, machine: Machine, folder: MachineFolder) -> Order:
+        """Everything checked and in place. Raises OSError or ImageError in words."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        free = self._free(self._folder)
+        if free < _LEAST_FREE_BYTES:
+            raise OSError(
+                f"the disk of {self._folder} is full: {free // 1024**2} MiB are free; make room and try again"
+            )
+        isolation = self.isolation
+        image = self._check(machine.image.resolve())
+        folder.make(machine.user_data)
+        shown = (*machine_view(image.seal.interpreter.prefixes), *map(_itself, (image.folder, folder.firmware)))
+        return Order(
+            instance=machine.instance,
+            rung=isolation.rung,
+            bubblewrap=isolation.bubblewrap,
+            program=str(folder.user_data) if machine.user_data.startswith(b"#!") else None,
+            environment=self._environment(machine, folder, image, isolation),
+            folder=str(folder.scratch),
+            temporary=str(folder.temporary),
+            power=str(folder.power),
+            console=str(folder.console),
+            readable=shown,
+            memory_bytes=machine.memory_bytes,
+            hostname=machine.hostname,
+            core=machine.core,
+        )
+
+    @staticmethod
+    def _environment(machine: Machine, folder: MachineFolder, image: Image, isolation: Isolation) -> dict[str, str]:
+        """docs/contracts.md section 6."""
+        programs = (folder.programs, image.folder / "tool" / "bin", image.folder / "env" / "bin", _SYSTEM_PATH)
+        return {
+            "PATH": ":".join(map(str, programs)),
+            "HOME": str(folder.scratch),
+            "TMPDIR": machine_temporary(isolation.rung, folder),
+            "LANG": "C.UTF-8",
+            "NEUROCAAS_IMAGE": str(image.folder),
+            "NEUROCAAS_ISOLATION": isolation.rung.value,
+            **machine.environment,
+        }
+
+
+def _itself(path: Path) -> Bind:
+    return Bind(os.path.realpath(path), str(path))
+
+
+def _end_session(session: int) -> None:
+    """Kill what is left of a machine whose warden was killed: all of its first process's session."""
+    if session <= 0 or not Path("/proc/self").exists():
+        return
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):
+            if os.getsid(int(entry.name)) == session:
+                os.kill(int(entry.name), signal.SIGKILL)

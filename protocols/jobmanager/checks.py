@@ -1,0 +1,178 @@
+"""The checks before any money: version, group, datasets, config, parameters, instance type, limits.
+
+Collects every reason it can find, so that a user corrects a submission once. Reads AWS, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jobmanager.budget import micro_of
+from jobmanager.config import MAX_CONFIG_BYTES, ConfigError, Limits, check_limits, parse_config
+from jobmanager.datasets import find_datasets
+from jobmanager.errors import MissingError
+from jobmanager.job import MAX_KEY_BYTES, JobPaths, dataset_labels, job_name
+from jobmanager.nearest import did_you_mean
+from jobmanager.observed import ObjectFacts
+from jobmanager.parameters import check_parameters
+from jobmanager.pricing import UnknownPriceError
+from jobmanager.services import Services
+from jobmanager.submission import MAX_DATASETS, Submission
+from jobmanager.version import Version, is_version_id
+
+_SHOWN = 10
+_LONGEST_SUFFIX = 12
+_GB = 1000**3
+
+
+@dataclass(frozen=True)
+class Request:
+    """A submission that may be carried out, if the budget covers it."""
+
+    version: Version
+    datasets: tuple[ObjectFacts, ...]
+    config: ObjectFacts
+    types: tuple[str, ...]
+    price_micro: int
+    limits: Limits
+    limit_micro: int
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The request, or None and why not. `step` is the one that refused; notes are for the user either way."""
+
+    request: Request | None
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    step: int
+    version: Version | None
+
+
+class _Check:
+    """One submission being checked; gathers reasons and notes."""
+
+    def __init__(self, submission: Submission, bucket: str, group: str, services: Services) -> None:
+        self.submission, self.bucket, self.group, self.services = submission, bucket, group, services
+        self.reasons = list(submission.problems)
+        self.notes = list(submission.notes)
+
+    def version(self, default_id: str) -> Version | None:
+        """The version named, or the current one."""
+        named = self.submission.version
+        if named is None:
+            return self.services.versions.need(self.bucket, default_id)
+        version = self.services.versions.get(self.bucket, named) if is_version_id(named) else None
+        if version is None:
+            self.reasons.append(
+                f"version '{named}' of this analysis does not exist; leave 'version' out for the current one"
+            )
+        return version
+
+    def datasets(self, version: Version) -> tuple[ObjectFacts, ...]:
+        """The datasets as objects."""
+        keys = self.submission.datasets
+        found = find_datasets(self.services.gateway, self.bucket, keys, limit=MAX_DATASETS)
+        self._list("dataset '{}' does not exist; check the key, capital letters count", found.missing)
+        self._list("folder '{}' holds no dataset", found.empty)
+        folders = [key for key in keys if key.endswith("/")]
+        if folders and found.objects:
+            self.notes.append(f"{len(folders)} folder(s) expanded; the job has {len(found.objects)} datasets")
+        if len(found.objects) > MAX_DATASETS:
+            self.reasons.append(f"the folders hold more than {MAX_DATASETS} datasets; at most so many make one job")
+            return ()
+        limit = version.max_dataset_size_gb
+        self._list(
+            f"dataset '{{}}' is larger than the {limit} GB this analysis accepts",
+            [facts.key for facts in found.objects if facts.size > limit * _GB],
+        )
+        self._check_names(found.objects)
+        return found.objects
+
+    def _check_names(self, objects: Sequence[ObjectFacts]) -> None:
+        timestamp = self.submission.timestamp
+        if timestamp is None:
+            return
+        paths = JobPaths(self.bucket, self.group, job_name(self.bucket, timestamp))
+        labels = dataset_labels([facts.key for facts in objects])
+        long = [label for label in labels if len(paths.status(label).encode()) > MAX_KEY_BYTES - _LONGEST_SUFFIX]
+        self._list("the name '{}' is too long for the key of its status; use a shorter name or timestamp", long)
+
+    def _list(self, sentence: str, names: Sequence[str]) -> None:
+        self.reasons += [sentence.format(name) for name in names[:_SHOWN]]
+        if len(names) > _SHOWN:
+            self.reasons.append(f"… and the same for {len(names) - _SHOWN} more")
+
+    def config(self, version: Version) -> tuple[ObjectFacts | None, Limits]:
+        """The config as an object, and the limits it asks for."""
+        defaults = Limits(version.max_duration_minutes, 0)
+        key = self.submission.config
+        if key is None:
+            return None, defaults
+        try:
+            found = self.services.gateway.get_object(self.bucket, key, limit=MAX_CONFIG_BYTES)
+            values = parse_config(key, found.body)
+        except MissingError:
+            self.reasons.append(f"config '{key}' does not exist; check the key, capital letters count")
+            return None, defaults
+        except ConfigError as error:
+            self.reasons.append(str(error))
+            return None, defaults
+        self.reasons += check_parameters(values, version.parameters_schema)
+        limits, problems = check_limits(
+            values, max_minutes=version.max_duration_minutes, max_gib=version.max_dataset_size_gb
+        )
+        self.reasons += problems
+        return found.facts, limits
+
+    def types(self, version: Version) -> tuple[tuple[str, ...], int]:
+        """The instance types to try in turn, and the price of the dearest."""
+        wanted = self.submission.instance_type
+        allowed = tuple(dict.fromkeys((*version.instance_types, *version.allowed_instance_types)))
+        if wanted and wanted not in allowed:
+            self.reasons.append(
+                f"instance type '{wanted}' is not offered for this analysis; accepted is {' or '.join(allowed)}"
+                + did_you_mean(wanted, allowed)
+            )
+            return (), 0
+        types = (wanted,) if wanted else version.instance_types
+        try:
+            return types, max(self.services.prices.of(name) for name in types)
+        except UnknownPriceError as error:
+            self.reasons.append(str(error))
+            return (), 0
+
+    def limit(self, version: Version) -> int:
+        """The group's budget for this analysis in micro-dollars."""
+        name = f"/neurocaas/budgets/{self.group}/{version.analysis}"
+        text = self.services.gateway.parameter(name) or version.max_cost_usd
+        try:
+            return micro_of(text)
+        except ValueError:
+            self.reasons.append(
+                f"the budget of your group is written as '{text}', which is no amount; tell an operator"
+            )
+            return 0
+
+
+def check_submission(
+    submission: Submission, bucket: str, group: str, *, services: Services, default_version: str
+) -> Checked:
+    """A submission of a group, checked against its version. Raises AwsError, VersionError: ours, to be tried again."""
+    check = _Check(submission, bucket, group, services)
+    step = 1 if check.reasons else 2
+    version = check.version(default_version)
+    if version is None:
+        return Checked(None, tuple(check.reasons), tuple(check.notes), step, None)
+    if group not in version.groups:
+        check.reasons.append(f"group '{group}' may not use this analysis; ask an operator to add it")
+        return Checked(None, tuple(check.reasons), tuple(check.notes), step, version)
+    datasets = check.datasets(version)
+    config, limits = check.config(version)
+    types, price = check.types(version)
+    limit = 0 if check.reasons else check.limit(version)
+    request = None
+    if not check.reasons and config is not None:
+        request = Request(version, datasets, config, types, price, limits, limit)
+    return Checked(request, tuple(check.reasons), tuple(check.notes), step, version)

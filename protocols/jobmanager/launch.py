@@ -1,0 +1,195 @@
+"""A launch as values: its manifest, user data, client token and RunInstances arguments, and what a refusal means.
+
+Every argument is a function of ledger rows and the version document, so that a repeated event repeats the same call.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import Any
+
+from jobmanager.ledger import Job
+from jobmanager.observed import Instance
+from jobmanager.rows import AttemptRow, InstanceRow, JobRow, LaunchRow
+from jobmanager.times import later
+from jobmanager.version import Version
+
+MAX_INSTANCES = 100
+"""Instances of one launch: AWS advises several calls of 100 rather than one of 500."""
+DEAD_MAN_MINUTES = 15
+"""Added to a dataset's limit before the machine ends itself: fetching data and uploading results take time."""
+GRACE_MINUTES = 5
+"""How long after that the sweeper ends it."""
+
+
+class Refused(Enum):
+    """What a refused launch means."""
+
+    CAPACITY = "capacity"
+    QUOTA = "quota"
+    REPEATED = "repeated"
+    AGAIN = "again"
+    NEVER = "never"
+
+
+_CAPACITY = frozenset(
+    {
+        "InsufficientInstanceCapacity",
+        "InsufficientHostCapacity",
+        "InsufficientReservedInstanceCapacity",
+        "InsufficientCapacity",
+        "InsufficientFreeAddressesInSubnet",
+        "Unsupported",
+        "SpotMaxPriceTooLow",
+        "MaxSpotInstanceCountExceeded",
+    }
+)
+_QUOTA = frozenset({"VcpuLimitExceeded", "InstanceLimitExceeded", "VolumeLimitExceeded", "PendingVerification"})
+_AGAIN = frozenset(
+    {
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "EC2ThrottledException",
+        "InternalError",
+        "InternalFailure",
+        "ServiceUnavailable",
+        "Unavailable",
+        "RequestTimeout",
+        "RequestExpired",
+        "ServerInternal",
+        "500",
+        "502",
+        "503",
+    }
+)
+
+
+def classify_refusal(code: str) -> Refused:
+    """What to do about an error code of RunInstances."""
+    if code in _CAPACITY:
+        return Refused.CAPACITY
+    if code in _QUOTA:
+        return Refused.QUOTA
+    if code == "IdempotentParameterMismatch":
+        return Refused.REPEATED
+    return Refused.AGAIN if code in _AGAIN else Refused.NEVER
+
+
+def plan_launch(job: Job, *, room: int, now: str) -> LaunchRow | None:
+    """The next launch of a job: queued attempts with one time limit, at most `room`; None when there are none."""
+    queue = job.queue
+    taken = [attempt for attempt in queue if attempt.minutes == queue[0].minutes][: min(room, MAX_INSTANCES)]
+    if not taken:
+        return None
+    number = max((launch.number for launch in job.launches), default=0) + 1
+    return LaunchRow(number, tuple(attempt.sort_key for attempt in taken), taken[0].minutes, now)
+
+
+def render_manifest(job: JobRow, launch: LaunchRow, attempts: Sequence[AttemptRow], version: Version) -> bytes:
+    """The launch manifest (contract section 4)."""
+    document = {
+        "schemaVersion": 1,
+        "bucket": job.bucket,
+        "group": job.group,
+        "job": job.job,
+        "resultPrefix": job.paths.result_prefix,
+        "versionId": job.version_id,
+        "environment": version.environment,
+        "command": version.command,
+        "workingDirectory": version.working_directory,
+        "config": {"key": job.config_key, "etag": job.config_etag},
+        "durationMinutes": launch.minutes,
+        "attempts": [
+            {"index": it.index, "attempt": it.attempt, "dataset": it.dataset, "etag": it.etag, "label": it.label}
+            for it in attempts
+        ],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=1).encode("utf-8") + b"\n"
+
+
+def render_user_data(job: JobRow, launch: LaunchRow) -> str:
+    """What the machine runs when it starts: a dead-man timer, the tool with a pointer to the manifest, the end."""
+    url = shlex.quote(f"s3://{job.bucket}/{job.paths.manifest(launch.number)}")
+    return f"#!/bin/sh\nshutdown -h +{launch.minutes + DEAD_MAN_MINUTES}\nneurocaas-boot {url}\nshutdown -h now\n"
+
+
+def client_token(job: JobRow, launch: LaunchRow) -> str:
+    """The same for every repetition of one launch with one instance type, different for any other."""
+    return hashlib.sha256(f"{job.key[0]}\0{launch.number}\0{launch.type_index}".encode()).hexdigest()
+
+
+def launch_tags(job: JobRow, launch: LaunchRow) -> dict[str, str]:
+    """The tags by which instances and volumes of a launch are found and billed."""
+    return {
+        "Name": job.job[:256],
+        "PriceTracking": "On",
+        "Timeout": str(launch.minutes),
+        "group": job.group,
+        "analysis": job.bucket,
+        "job": job.job,
+        "launch": str(launch.number),
+        "neurocaas:stack": job.analysis,
+    }
+
+
+def run_arguments(job: JobRow, launch: LaunchRow, version: Version) -> Mapping[str, Any]:
+    """The arguments of RunInstances (contract section 4)."""
+    tags = [{"Key": name, "Value": value} for name, value in launch_tags(job, launch).items()]
+    arguments: dict[str, Any] = {
+        "ImageId": version.image_id,
+        "InstanceType": job.types[launch.type_index],
+        "MinCount": 1,
+        "MaxCount": len(launch.attempts),
+        "ClientToken": client_token(job, launch),
+        "UserData": render_user_data(job, launch),
+        "LaunchTemplate": {"LaunchTemplateName": version.launch_template, "Version": "$Latest"},
+        "IamInstanceProfile": {"Name": f"neurocaas-instance-{job.group}"},
+        "TagSpecifications": [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")],
+    }
+    if job.extra_gib:
+        volume = {"VolumeSize": job.volume_gib + job.extra_gib, "VolumeType": "gp3"}
+        fixed = {"Encrypted": True, "DeleteOnTermination": True}
+        arguments["BlockDeviceMappings"] = [{"DeviceName": "/dev/xvda", "Ebs": volume | fixed}]
+    return arguments
+
+
+def instance_row(job: Job, launch: LaunchRow, found: Instance, *, price_micro: int) -> InstanceRow | None:
+    """The row of a launched instance, which takes the attempt at its launch index; None for one too many."""
+    if found.launch_index >= len(launch.attempts):
+        return None
+    attempts = {attempt.sort_key: attempt for attempt in job.attempts}
+    attempt = attempts.get(launch.attempts[found.launch_index])
+    if attempt is None:
+        return None
+    row = job.row
+    return InstanceRow(
+        instance=found.instance,
+        bucket=row.bucket,
+        group=row.group,
+        job=row.job,
+        analysis=row.analysis,
+        submit_function=row.submit_function,
+        index=attempt.index,
+        attempt=attempt.attempt,
+        dataset=attempt.dataset,
+        etag=attempt.etag,
+        label=attempt.label,
+        config_key=row.config_key,
+        instance_type=found.instance_type,
+        price_micro=price_micro,
+        ceiling_micro=row.price_micro,
+        volume_gib=row.volume_gib + row.extra_gib,
+        minutes=attempt.minutes,
+        held_micro=attempt.held_micro,
+        launch=launch.number,
+        launch_index=found.launch_index,
+        launched_at=found.launched_at,
+        deadline=later(found.launched_at, minutes=attempt.minutes + DEAD_MAN_MINUTES + GRACE_MINUTES),
+        is_only=row.dataset_count == 1,
+        more_queued=len(job.queue) > 0,
+    )

@@ -1,0 +1,380 @@
+"""The ledger: the one truth about jobs, money and instances. Reads rows, carries out transactions; renders nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Protocol
+
+from jobmanager import writes
+from jobmanager.aws import Gateway
+from jobmanager.budget import Settlement
+from jobmanager.errors import TakenError, TransactionError, Value
+from jobmanager.expressions import If, Update, Write
+from jobmanager.job import JobPaths
+from jobmanager.rows import (
+    OPEN,
+    AttemptRow,
+    InstanceRow,
+    JobRow,
+    LaunchRow,
+    LogLines,
+    PendingRow,
+    budget_key,
+    instance_key,
+    row_of,
+    submission_key,
+    value_of,
+)
+from jobmanager.states import AttemptState, JobState, LaunchState
+from jobmanager.times import Clock, to_text
+
+INDEX = "open"
+_KEEP_S = 90 * 86_400
+
+
+class Verdict(Enum):
+    """What became of an admission."""
+
+    DONE = "done"
+    CLAIMED = "the same submission was handled before"
+    NAME_TAKEN = "another submission has this job name"
+    NO_BUDGET = "the budget does not cover it"
+    NO_ROOM = "too many instances are in flight"
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What became of an admission, and the figure that stood against it (committed money, instances in flight)."""
+
+    verdict: Verdict
+    figure: int = 0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job with all its rows, as one consistent reading found them."""
+
+    row: JobRow
+    attempts: tuple[AttemptRow, ...]
+    launches: tuple[LaunchRow, ...]
+
+    @property
+    def latest(self) -> tuple[AttemptRow, ...]:
+        """The last attempt of each dataset, in the datasets' order."""
+        return tuple({attempt.index: attempt for attempt in self.attempts}.values())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every dataset has its row."""
+        return len({attempt.index for attempt in self.attempts}) >= self.row.dataset_count
+
+    @property
+    def open_launches(self) -> tuple[LaunchRow, ...]:
+        """Launches of which it is not yet written what came of them."""
+        return tuple(launch for launch in self.launches if launch.state is LaunchState.OPEN)
+
+    @property
+    def queue(self) -> tuple[AttemptRow, ...]:
+        """Attempts waiting for a launch."""
+        promised = {name for launch in self.open_launches for name in launch.attempts}
+        return tuple(
+            attempt
+            for attempt in self.attempts
+            if attempt.state is AttemptState.QUEUED and attempt.sort_key not in promised
+        )
+
+
+@dataclass(frozen=True)
+class OpenRows:
+    """What the sweeper looks after: open jobs, living instances, submissions not answered."""
+
+    jobs: tuple[JobRow, ...]
+    instances: tuple[InstanceRow, ...]
+    pending: tuple[PendingRow, ...]
+
+
+class Submitted(Protocol):
+    """What identifies a submission."""
+
+    @property
+    def bucket(self) -> str:
+        """Its bucket."""
+
+    @property
+    def key(self) -> str:
+        """Its key."""
+
+    @property
+    def identity(self) -> str:
+        """Its version, or ETag."""
+
+
+class Ledger:
+    """The ledger table."""
+
+    def __init__(self, gateway: Gateway, table: str, clock: Clock) -> None:
+        self._gateway = gateway
+        self._table = table
+        self._clock = clock
+
+    def _now_s(self) -> int:
+        return int(self._clock().timestamp())
+
+    # Reading
+
+    def job(self, paths: JobPaths) -> Job | None:
+        """A job with its attempts and launches, or None."""
+        row: JobRow | None = None
+        attempts, launches = [], []
+        for found in self._gateway.partition(self._table, paths.ledger_key):
+            kind = str(found["sk"]).partition("#")[0]
+            if kind == "JOB":
+                row = value_of(JobRow, found)
+            elif kind == "ATTEMPT":
+                attempts.append(value_of(AttemptRow, found))
+            elif kind == "LAUNCH":
+                launches.append(value_of(LaunchRow, found))
+        return Job(row, tuple(attempts), tuple(launches)) if row else None
+
+    def job_row(self, paths: JobPaths) -> JobRow | None:
+        """A job's own row, or None."""
+        found = self._gateway.get_row(self._table, (paths.ledger_key, "JOB"))
+        return value_of(JobRow, found) if found else None
+
+    def instance(self, instance: str) -> InstanceRow | None:
+        """An instance's row, or None."""
+        found = self._gateway.get_row(self._table, instance_key(instance))
+        return value_of(InstanceRow, found) if found else None
+
+    def committed(self, group: str, analysis: str) -> int:
+        """Micro-dollars spent and reserved by a group for an analysis."""
+        return _figure(self._gateway.get_row(self._table, budget_key(group, analysis)), "committed_micro")
+
+    def claimant(self, event: Submitted) -> JobPaths | None:
+        """The job a submission became, or None."""
+        found = self._gateway.get_row(self._table, submission_key(event.bucket, event.key, event.identity))
+        return JobPaths(str(found["bucket"]), str(found["group"]), str(found["job"])) if found else None
+
+    def open_rows(self) -> OpenRows:
+        """Everything that has not ended; may be a moment behind."""
+        jobs, instances, pending = [], [], []
+        for found in self._gateway.indexed(self._table, INDEX, "open_pk", OPEN):
+            if found["sk"] == "JOB":
+                jobs.append(value_of(JobRow, found))
+            elif found["sk"] == "INSTANCE":
+                instances.append(value_of(InstanceRow, found))
+            elif found["sk"] == "PENDING":
+                pending.append(value_of(PendingRow, found))
+        return OpenRows(tuple(jobs), tuple(instances), tuple(pending))
+
+    # Admission
+
+    def admit(self, job: JobRow, attempts: Sequence[AttemptRow], launch: LaunchRow | None, *, limit: int) -> Admission:
+        """Take a submission, its money and its first launch, all or none."""
+        parts = writes.admission(job, attempts, launch, limit=limit)
+        try:
+            self._transact([*writes.claim(job, self._now_s()), *parts])
+        except TransactionError as error:
+            if error.failed(0):
+                return Admission(Verdict.CLAIMED)
+            if error.failed(2):
+                return Admission(Verdict.NAME_TAKEN)
+            if error.failed(3):
+                return Admission(Verdict.NO_BUDGET, _figure(error.reasons[3].row, "committed_micro"))
+            if launch and error.failed(4):
+                return Admission(Verdict.NO_ROOM, _figure(error.reasons[4].row, "in_flight"))
+            raise
+        return Admission(Verdict.DONE)
+
+    def refuse(self, job: JobRow) -> Admission:
+        """Write down a submission that is not carried out."""
+        try:
+            self._transact([*writes.claim(job, self._now_s()), *writes.admission(job, (), None, limit=0)[:1]])
+        except TransactionError as error:
+            if error.failed(0):
+                return Admission(Verdict.CLAIMED)
+            if error.failed(2):
+                return Admission(Verdict.NAME_TAKEN)
+            raise
+        return Admission(Verdict.DONE)
+
+    def note_pending(self, event: Submitted, row: PendingRow) -> None:
+        """Remember a submission whose admission failed through our fault."""
+        key = submission_key(event.bucket, event.key, event.identity, kind="PENDING")
+        self._gateway.put_row(self._table, row_of(key, row))
+
+    def add_attempts(self, job: JobRow, attempts: Sequence[AttemptRow]) -> None:
+        """Write attempts that are not there yet."""
+        for start in range(0, len(attempts), writes.MAX_WRITES):
+            self._transact(writes.new_attempts(job, attempts[start : start + writes.MAX_WRITES]))
+
+    # Launches
+
+    def reserve(self, job: JobRow, launch: LaunchRow, *, limit: int) -> Admission:
+        """Write a launch down, if its number is free and there is room for its instances."""
+        try:
+            self._transact(writes.reservation(job, launch, limit=limit))
+        except TransactionError as error:
+            if error.failed(0) or error.failed(2):
+                return Admission(Verdict.CLAIMED)
+            if error.failed(1):
+                return Admission(Verdict.NO_ROOM, _figure(error.reasons[1].row, "in_flight"))
+            raise
+        return Admission(Verdict.DONE)
+
+    def next_type(self, job: JobRow, launch: LaunchRow) -> bool:
+        """Go on to the next instance type of a launch; False when somebody else did."""
+        change = Update(
+            (job.key[0], launch.sort_key),
+            add={"type_index": 1},
+            conditions=(If("type_index", "=", launch.type_index), If("state", "=", LaunchState.OPEN)),
+        )
+        return self._changed(change)
+
+    def record_launch(
+        self, job: JobRow, launch: LaunchRow, rows: Sequence[InstanceRow], *, used: int, lines: LogLines
+    ) -> None:
+        """Write down the instances of a launch and its end. Raises TransactionError if another did part."""
+        size = writes.INSTANCES_PER_WRITE
+        chunks = [rows[start : start + size] for start in range(0, len(rows), size)] or [()]
+        for position, chunk in enumerate(chunks):
+            parts = writes.launched(job, chunk) if chunk else []
+            if position == len(chunks) - 1:
+                parts += writes.launch_over(job, launch, used=used)
+                parts = _with_log(parts, job, lines)
+            self._transact(parts)
+
+    def adopt(self, job: JobRow, row: InstanceRow) -> bool:
+        """Write down one instance of a launch whose launcher has not done so yet; False when it just did."""
+        try:
+            self._transact(writes.launched(job, [row]))
+        except TransactionError:
+            return False
+        return True
+
+    def give_up_launch(self, job: JobRow, launch: LaunchRow, *, wait: str, resume_at: str, lines: LogLines) -> None:
+        """End a launch without an instance; the job waits for the given reason."""
+        waiting: dict[str, Value] = {"wait": wait, "resume_at": resume_at}
+        change = Update(job.key, set=waiting, append={"log": _as_values(lines)} if lines else {})
+        self._ignoring([*writes.launch_over(job, launch, used=0), change])
+
+    def wait(self, job: JobRow, *, wait: str, resume_at: str) -> None:
+        """Note what the job's queue waits for."""
+        self._gateway.update_row(self._table, Update(job.key, set={"wait": wait, "resume_at": resume_at}))
+
+    # Instances and ends
+
+    def mark_running(self, instance: str, at: str) -> InstanceRow | None:
+        """Note that a launched instance runs and return its row; None when it is unknown or known to be further."""
+        change = Update(
+            instance_key(instance),
+            set={"running_at": at, "state": AttemptState.RUNNING},
+            conditions=(If("state", "=", AttemptState.LAUNCHING),),
+        )
+        try:
+            return value_of(InstanceRow, self._gateway.update_row(self._table, change))
+        except TakenError:
+            return None
+
+    def mark_stop(self, row: InstanceRow, failure: str) -> None:
+        """Note why an instance is being ended, before it is."""
+        self._changed(Update(row.key, set={"stop": failure}, conditions=(If("open_pk", "exists"),)))
+
+    def close(
+        self,
+        row: InstanceRow,
+        ending: writes.Ending,
+        settlement: Settlement,
+        *,
+        retry: AttemptRow | None,
+        job_conditions: tuple[If, ...],
+    ) -> None:
+        """End an attempt, its instance and its money. Raises TransactionError: 0 ended before, 1 job conditions."""
+        self._transact(
+            writes.closing(
+                row,
+                ending,
+                settlement,
+                retry=retry,
+                job_conditions=job_conditions,
+                expires_at=self._now_s() + _KEEP_S,
+            )
+        )
+
+    def drop(self, job: JobRow, attempts: Sequence[AttemptRow], ending: writes.Ending) -> None:
+        """End attempts that never got an instance."""
+        size = writes.MAX_WRITES - 4
+        for start in range(0, len(attempts), size):
+            self._ignoring(writes.dropping(job, attempts[start : start + size], ending))
+
+    def stop_job(self, paths: JobPaths, failure: str, message: str) -> bool:
+        """Mark a job as to be ended; False when it has ended, is being ended or does not exist."""
+        return self._changed(
+            Update(
+                (paths.ledger_key, "JOB"),
+                set={"stop": failure, "stop_message": message},
+                conditions=(
+                    If("state", "in", [JobState.ACCEPTED.value, JobState.RUNNING.value]),
+                    If("stop", "absent"),
+                ),
+            )
+        )
+
+    def end_job(self, paths: JobPaths, outcome: JobState) -> bool:
+        """End a job; False when it had ended."""
+        return self._changed(writes.job_end(paths, outcome, to_text(self._clock())))
+
+    def forget_open(self, paths: JobPaths) -> None:
+        """Take an ended job, all of whose objects are written, out of the sweeper's index."""
+        self._gateway.update_row(self._table, Update((paths.ledger_key, "JOB"), remove=("open_pk",)))
+
+    def claim_refresh(self, job: JobRow, *, not_after: str) -> bool:
+        """Win the right to refresh a certificate last refreshed at or before a moment."""
+        return self._changed(
+            Update(
+                job.key,
+                set={"certificate_at": to_text(self._clock())},
+                conditions=(If("certificate_at", "absent or <=", not_after), If("open_pk", "exists")),
+            )
+        )
+
+    # How changes are carried out
+
+    def _transact(self, parts: Sequence[Write]) -> None:
+        self._gateway.transact(self._table, parts)
+
+    def _ignoring(self, parts: Sequence[Write]) -> None:
+        try:
+            self._transact(parts)
+        except TransactionError as error:
+            if not any(reason.is_condition for reason in error.reasons):
+                raise
+
+    def _changed(self, change: Update) -> bool:
+        try:
+            self._gateway.update_row(self._table, change)
+        except TakenError:
+            return False
+        return True
+
+
+def _as_values(lines: LogLines) -> list[Value]:
+    return [[at, text] for at, text in lines]
+
+
+def _with_log(parts: list[Write], job: JobRow, lines: LogLines) -> list[Write]:
+    """Add log lines to the write that changes the job, for a row may change once in a transaction."""
+    if not lines:
+        return parts
+    told = [
+        replace(part, append={"log": _as_values(lines)}) if isinstance(part, Update) and part.key == job.key else part
+        for part in parts
+    ]
+    return told if told != parts else [*parts, Update(job.key, append={"log": _as_values(lines)})]
+
+
+def _figure(row: dict[str, Value] | None, name: str) -> int:
+    value = (row or {}).get(name, 0)
+    return value if isinstance(value, int) else 0

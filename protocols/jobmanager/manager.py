@@ -1,0 +1,247 @@
+"""The steps of a submission: read, check, take, launch. Ends in a job that runs or in a refusal a user can read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+from jobmanager.budget import reservation_micro, usd_text
+from jobmanager.certificate import elapsed_cs, opening_lines, refusal_lines, step_done
+from jobmanager.checks import Checked, Request, check_submission
+from jobmanager.closing import publish_certificate, publish_end
+from jobmanager.errors import AwsError, JobManagerError, MissingError
+from jobmanager.events import ResumeEvent, SubmissionEvent
+from jobmanager.job import JobPaths, dataset_labels, job_name, own_timestamp
+from jobmanager.launch import plan_launch
+from jobmanager.launching import STOP_CLASS, NeverError, advance, complete_attempts, render_plan, reservation_line
+from jobmanager.ledger import Admission, Job, Verdict
+from jobmanager.rows import AttemptRow, JobRow, PendingRow
+from jobmanager.services import Services
+from jobmanager.states import JobState, is_job_open
+from jobmanager.stopping import cancel_job, carry_out_stop, stop_job
+from jobmanager.submission import MAX_BYTES, Submission, parse_submission
+from jobmanager.times import later
+from jobmanager.writes import FIRST_ATTEMPTS
+
+QUEUE_HOURS = 24
+"""How long a dataset may wait in the queue."""
+PENDING_MINUTES = 30
+"""How long a submission we could not handle may stay unanswered."""
+_FIRST_RESUME_MINUTES = 2
+_NUMBERED_NAMES = 50
+_ROOM_TRIES = 3
+log = logging.getLogger(__name__)
+
+
+class Manager:
+    """The submit function's steps, for one analysis."""
+
+    def __init__(self, services: Services, *, version_id: str, function: str) -> None:
+        self._services = services
+        self._version_id = version_id
+        self._function = function
+
+    def submit(self, event: SubmissionEvent) -> None:
+        """Carry out a submission, or go on where an earlier delivery stopped. An error means: deliver it again."""
+        group = event.group
+        if group is None:
+            return
+        try:
+            job = self._take(event, group)
+        except Exception:
+            self._note_pending(event)
+            raise
+        if job:
+            self._go_on(job)
+
+    def resume(self, event: ResumeEvent) -> None:
+        """Go on with a job that has datasets in its queue."""
+        job = self._services.ledger.job(JobPaths(event.bucket, event.group, event.job))
+        if job:
+            self._go_on(job)
+
+    def _take(self, event: SubmissionEvent, group: str) -> Job | None:
+        """Read and check a submission and write it down, accepted or refused."""
+        gateway = self._services.gateway
+        try:
+            body = gateway.get_object(event.bucket, event.key, version_id=event.version_id, limit=MAX_BYTES).body
+        except MissingError:
+            log.warning("s3://%s/%s is gone", event.bucket, event.key)
+            return None
+        submission = parse_submission(body, group)
+        if submission.cancel is not None:
+            cancel_job(self._services, JobPaths(event.bucket, group, submission.cancel))
+            return None
+        checked = check_submission(
+            submission, event.bucket, group, services=self._services, default_version=self._version_id
+        )
+        drafts = self._drafts(event, group, submission, checked)
+        if checked.request is None:
+            return self._refuse(event, drafts, checked.reasons, checked.step)
+        return self._accept(event, drafts, checked.request)
+
+    def _drafts(self, event: SubmissionEvent, group: str, submission: Submission, checked: Checked) -> Iterator[JobRow]:
+        """The job's row under each name it may get, the usual name first."""
+        now = self._services.now
+        timestamp = submission.timestamp or own_timestamp(event.time, event.key, event.identity)
+        names = [job_name(event.bucket, timestamp, ordinal) for ordinal in range(1, _NUMBERED_NAMES + 1)]
+        names.append(job_name(event.bucket, own_timestamp(timestamp, event.key, event.identity)))
+        version = checked.version
+        draft = JobRow(
+            bucket=event.bucket,
+            group=group,
+            job=names[0],
+            analysis=version.analysis if version else event.bucket,
+            timestamp=timestamp,
+            version_id=version.version_id if version else "",
+            environment=version.environment if version else "",
+            commit=(version.commit or "") if version else "",
+            state=JobState.REJECTED,
+            request_key=event.key,
+            request_identity=event.identity,
+            submit_function=self._function,
+            created_at=now,
+            deadline=now,
+            resume_at=later(now, minutes=_FIRST_RESUME_MINUTES),
+        )
+        log_lines = (*opening_lines(draft), *((0, f"[Job Manager] NOTE: {note}") for note in checked.notes))
+        for name in names:
+            yield replace(draft, job=name, log=log_lines)
+
+    def _refuse(
+        self, event: SubmissionEvent, drafts: Iterator[JobRow], reasons: tuple[str, ...], step: int
+    ) -> Job | None:
+        for draft in drafts:
+            at = elapsed_cs(draft.created_at, self._services.clock())
+            lines = tuple((at, line) for line in refusal_lines(reasons, step=step))
+            row = replace(draft, reasons=reasons, log=(*draft.log, *lines))
+            verdict = self._services.ledger.refuse(row).verdict
+            if verdict is Verdict.CLAIMED:
+                return self._claimed(event)
+            if verdict is Verdict.DONE:
+                return Job(row, (), ())
+        raise JobManagerError(f"s3://{event.bucket}/{event.key}: no free job name")
+
+    def _accept(self, event: SubmissionEvent, drafts: Iterator[JobRow], request: Request) -> Job | None:
+        for draft in drafts:
+            row = self._accepted(draft, request)
+            if row.reserved_micro > row.limit_micro:
+                return self._refuse(event, _chain(draft, drafts), (_too_dear(row, 0),), 2)
+            attempts = self._attempts(row, request)
+            if len(attempts) > FIRST_ATTEMPTS:
+                place = row.paths.plan
+                self._services.gateway.put_object(row.bucket, place, render_plan(attempts), "application/json")
+            admission, job = self._admit(row, attempts, request.version.deploy_limit)
+            if admission.verdict is Verdict.CLAIMED:
+                return self._claimed(event)
+            if admission.verdict is Verdict.NO_BUDGET:
+                return self._refuse(event, _chain(draft, drafts), (_too_dear(row, admission.figure),), 2)
+            if admission.verdict is Verdict.DONE:
+                return job
+        raise JobManagerError(f"s3://{event.bucket}/{event.key}: no free job name")
+
+    def _admit(self, row: JobRow, attempts: tuple[AttemptRow, ...], limit: int) -> tuple[Admission, Job]:
+        """Take a job with a first launch as large as there is room for."""
+        room = limit
+        for turn in range(_ROOM_TRIES):
+            if turn == _ROOM_TRIES - 1:
+                room = 0
+            launch = plan_launch(Job(row, attempts, ()), room=room, now=row.created_at)
+            first = attempts[:FIRST_ATTEMPTS]
+            admission = self._services.ledger.admit(row, first, launch, limit=limit)
+            if admission.verdict is not Verdict.NO_ROOM:
+                break
+            room = max(0, limit - admission.figure)
+        return admission, Job(row, first, (launch,) if launch else ())
+
+    def _accepted(self, draft: JobRow, request: Request) -> JobRow:
+        minutes, count = request.limits.minutes, len(request.datasets)
+        row = replace(
+            draft,
+            state=JobState.ACCEPTED,
+            deadline=later(draft.created_at, minutes=QUEUE_HOURS * 60 + 2 * (minutes + 20)),
+            dataset_count=count,
+            open_attempts=count,
+            queued=count,
+            config_key=request.config.key,
+            config_etag=request.config.etag,
+            types=request.types,
+            minutes=minutes,
+            volume_gib=request.version.volume_gib,
+            extra_gib=request.limits.extra_gib,
+            price_micro=request.price_micro,
+            limit_micro=request.limit_micro,
+        )
+        row = replace(row, reserved_micro=count * reservation_micro(row.rate, minutes))
+        at = elapsed_cs(draft.created_at, self._services.clock())
+        lines = (
+            step_done(1),
+            step_done(2),
+            f"[Job Manager] ENVIRONMENT: {row.environment}, {' or '.join(row.types)}",
+            reservation_line(row),
+            step_done(3),
+        )
+        return replace(row, log=(*row.log, *((at, line) for line in lines)))
+
+    def _attempts(self, row: JobRow, request: Request) -> tuple[AttemptRow, ...]:
+        labels = dataset_labels([facts.key for facts in request.datasets])
+        held = row.reserved_micro // row.dataset_count
+        return tuple(
+            AttemptRow(index, 1, facts.key, facts.etag, label, row.minutes, held)
+            for index, (facts, label) in enumerate(zip(request.datasets, labels, strict=True))
+        )
+
+    def _claimed(self, event: SubmissionEvent) -> Job | None:
+        paths = self._services.ledger.claimant(event)
+        return self._services.ledger.job(paths) if paths else None
+
+    def _go_on(self, job: Job) -> None:
+        """Whatever a job needs next, as its rows tell; an ended one is the monitor's and the sweeper's."""
+        if job.row.state is JobState.REJECTED and job.row.open_pk:
+            publish_end(self._services, job)
+        elif not is_job_open(job.row.state):
+            return
+        elif job.row.stop:
+            carry_out_stop(self._services, complete_attempts(self._services, job))
+        else:
+            self._launch(job)
+
+    def _launch(self, job: Job) -> None:
+        version = self._services.versions.need(job.row.bucket, job.row.version_id)
+        try:
+            job = advance(self._services, job, version)
+        except NeverError as error:
+            stop_job(self._services, job.row.paths, STOP_CLASS, str(error))
+            return
+        if job.row.stop is None and is_job_open(job.row.state):
+            publish_certificate(self._services, job, live=False)
+
+    def _note_pending(self, event: SubmissionEvent) -> None:
+        row = PendingRow(
+            bucket=event.bucket,
+            key=event.key,
+            version_id=event.version_id or "",
+            etag=event.etag,
+            time=event.time,
+            deadline=later(self._services.now, minutes=PENDING_MINUTES),
+            submit_function=self._function,
+        )
+        try:
+            self._services.ledger.note_pending(event, row)
+        except AwsError:
+            log.exception("could not note that s3://%s/%s waits", event.bucket, event.key)
+
+
+def _chain(first: JobRow, rest: Iterator[JobRow]) -> Iterator[JobRow]:
+    yield first
+    yield from rest
+
+
+def _too_dear(row: JobRow, committed: int) -> str:
+    left = max(0, row.limit_micro - committed)
+    return (
+        f"the job may cost up to {usd_text(row.reserved_micro)} ({row.dataset_count} datasets of at most {row.minutes} "
+        f"minutes), but of the budget of {usd_text(row.limit_micro)} only {usd_text(left)} is left; submit fewer "
+        "datasets, a shorter __duration__, or ask an operator for more"
+    )

@@ -1,0 +1,41 @@
+"""What an EC2 state change means for the attempt on that instance. Events may come twice, late, swapped, or never."""
+
+from __future__ import annotations
+
+from jobmanager.closing import close_instance, note_running
+from jobmanager.events import InstanceEvent
+from jobmanager.job import JobPaths
+from jobmanager.launching import make_row
+from jobmanager.rows import InstanceRow
+from jobmanager.services import Services
+
+
+def follow_instance(services: Services, event: InstanceEvent) -> None:
+    """Act on one event. Raises AwsError: to be delivered again."""
+    if event.state == "running":
+        if note_running(services, event.instance, event.time) is None and _adopt(services, event.instance):
+            note_running(services, event.instance, event.time)
+    elif event.state in ("shutting-down", "terminated"):
+        row = services.ledger.instance(event.instance) or _adopt(services, event.instance)
+        if row:
+            close_instance(services, row, event.time)
+    elif event.state in ("stopping", "stopped"):
+        row = services.ledger.instance(event.instance) or _adopt(services, event.instance)
+        if row:
+            services.gateway.terminate_instances([event.instance])
+
+
+def _adopt(services: Services, instance: str) -> InstanceRow | None:
+    """The row of an instance whose launcher has not written it down yet, by the instance's tags; None: not ours."""
+    found = services.gateway.describe_instance(instance)
+    if found is None or not {"analysis", "group", "job", "launch"} <= found.tags.keys():
+        return None
+    paths = JobPaths(found.tags["analysis"], found.tags["group"], found.tags["job"])
+    job = services.ledger.job(paths)
+    launch = next((it for it in job.launches if str(it.number) == found.tags["launch"]), None) if job else None
+    if job is None or launch is None:
+        return None
+    row = make_row(services, job, launch, found)
+    if row is not None and services.ledger.adopt(job.row, row):
+        return row
+    return services.ledger.instance(instance)

@@ -1,0 +1,53 @@
+"""The environment of the functions (contract section 3). The only reader of it; reads nothing by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from jobmanager.errors import SettingsError
+
+TOPIC = "neurocaas-notifications"
+
+
+class LambdaContext(Protocol):
+    """The two facts the functions take from the context Lambda hands them."""
+
+    @property
+    def invoked_function_arn(self) -> str:
+        """The ARN this invocation used."""
+
+    @property
+    def function_name(self) -> str:
+        """The function's name."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the ledger is, and for the submit function which analysis it serves."""
+
+    ledger_table: str
+    analysis_bucket: str = ""
+    version_id: str = ""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str], *, submit: bool = False) -> Settings:
+        """Settings of the monitor and the sweeper, or with `submit` of a submit function. Raises SettingsError."""
+        wanted = ["LEDGER_TABLE", *(["ANALYSIS_BUCKET", "VERSION_ID"] if submit else [])]
+        missing = [name for name in wanted if not environ.get(name)]
+        if missing:
+            raise SettingsError(
+                f"environment of the function: {', '.join(missing)} not set; deploy the stack of this function again"
+            )
+        if not submit:
+            return cls(environ["LEDGER_TABLE"])
+        return cls(environ["LEDGER_TABLE"], environ["ANALYSIS_BUCKET"], environ["VERSION_ID"])
+
+
+def topic_arn(context: LambdaContext) -> str | None:
+    """The ARN of the notification topic beside this function: same partition, region and account."""
+    parts = context.invoked_function_arn.split(":")
+    if len(parts) < 6 or parts[0] != "arn":
+        return None
+    return f"arn:{parts[1]}:sns:{parts[3]}:{parts[4]}:{TOPIC}"

@@ -1,0 +1,80 @@
+"""Environment recipes and the digest that names an environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ncap_compiler.errors import DocumentError
+from ncap_compiler.recipe import Recipe, load_recipe, recipe_digest
+from tests.compiler.documents import text
+
+FILES = {"requirements.lock": b"numpy==2", "workflow.py": b"print()", "README.md": b"about"}
+TOOL = {"workflow/boot.py": b"boot", "requirements.lock": b"boto3"}
+
+
+def recipe_document(**changes: Any) -> dict[str, Any]:
+    return {
+        "schemaVersion": 1,
+        "name": "spikes",
+        "python": ">=3.11,<3.15",
+        "requirements": "requirements.lock",
+        "workflow": ["python", "workflow.py"],
+        "files": ["workflow.py"],
+    } | changes
+
+
+def load(**changes: Any) -> Recipe:
+    return load_recipe(text(recipe_document(**changes)), file="recipe.json")
+
+
+def test_equal_contents_have_one_digest_whatever_their_order_and_company() -> None:
+    digest = recipe_digest(load(), FILES, TOOL)
+    assert digest == recipe_digest(load(), dict(reversed(FILES.items())), dict(reversed(TOOL.items())))
+    assert digest == recipe_digest(load(), FILES | {"notes.txt": b"not listed"}, TOOL)
+    assert digest == recipe_digest(load(**{"$schema": "anywhere", "osPackages": [], "network": False}), FILES, TOOL)
+    assert len(digest) == 64
+
+
+@pytest.mark.parametrize(
+    ("files", "tool"),
+    [
+        (FILES | {"workflow.py": b"print(1)"}, TOOL),
+        (FILES | {"requirements.lock": b"numpy==3"}, TOOL),
+        (FILES, TOOL | {"workflow/boot.py": b"other"}),
+        (FILES, TOOL | {"workflow/more.py": b""}),
+    ],
+)
+def test_any_other_byte_is_another_environment(files: dict[str, bytes], tool: dict[str, bytes]) -> None:
+    assert recipe_digest(load(), files, tool) != recipe_digest(load(), FILES, TOOL)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"name": "other"}, {"python": ">=3.12"}, {"network": True}, {"osPackages": ["ffmpeg"]}, {"resources": {"cpu": 2}}],
+)
+def test_any_other_field_is_another_environment(change: dict[str, Any]) -> None:
+    assert recipe_digest(load(**change), FILES, TOOL) != recipe_digest(load(), FILES, TOOL)
+
+
+def test_a_listed_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(DocumentError, match=r"R202 `workflow\.py` is not in the environment folder"):
+        recipe_digest(load(), {"requirements.lock": b""}, TOOL)
+
+
+@pytest.mark.parametrize("path", ["../x.py", "/etc/passwd", "a/../b", "a//b", "a\\b", "C:x", "./a"])
+def test_a_path_out_of_the_folder_is_refused(path: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        load(files=[path])
+    assert [problem.id for problem in caught.value.problems] == ["R201"]
+
+
+def test_mistakes_are_told_by_field() -> None:
+    with pytest.raises(DocumentError) as caught:
+        load(workflow="python workflow.py", schemaVersion=2, pyton="3")
+    assert [(problem.id, problem.pointer) for problem in caught.value.problems] == [
+        ("R104", "/schemaVersion"),
+        ("R103", "/workflow"),
+        ("R102", "/pyton"),
+    ]

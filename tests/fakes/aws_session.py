@@ -1,0 +1,183 @@
+"""AWS for the protocols: moto behind a session that counts, breaks and corrects calls.
+
+Corrects what moto 5.2 does otherwise than EC2: client tokens, MaxCount, launch times. Lambda and SNS are recorded only,
+their arguments checked by botocore's own models.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import boto3
+import botocore.session
+from botocore.exceptions import ClientError
+from botocore.validate import ParamValidator
+
+REGION = "us-east-1"
+Fault = Callable[[int, str, str], None]
+
+
+class CrashError(BaseException):
+    """The process died: nothing of ours may catch it."""
+
+
+def refuse(operation: str, code: str, message: str = "refused by the test") -> ClientError:
+    """The error AWS raises with this code."""
+    return ClientError({"Error": {"Code": code, "Message": message}}, operation)
+
+
+class FakeSession:
+    """Hands out clients; `calls` lists what was called as (service, operation), `before`/`after` may break a call."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.clock = clock
+        self.calls: list[tuple[str, str]] = []
+        self.before: Fault | None = None
+        self.after: Fault | None = None
+        self.refusals: dict[str, str] = {}
+        self.grants: list[int] = []
+        self.launches: list[dict[str, Any]] = []
+        self.invoked: list[dict[str, Any]] = []
+        self.published: list[dict[str, Any]] = []
+        self.lock = threading.RLock()
+        self.tokens: dict[str, tuple[dict[str, Any], list[str]]] = {}
+        self.launch_times: dict[str, datetime] = {}
+        self.end_times: dict[str, datetime] = {}
+        self.hidden: set[str] = set()
+
+    def client(self, service: str, config: object = None) -> Any:
+        return _Client(self, service)
+
+    def run(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
+        """One call, alone: moto's tables are not made for threads."""
+        with self.lock:
+            self.calls.append((service, operation))
+            number = len(self.calls)
+            if self.before:
+                self.before(number, service, operation)
+            try:
+                return call()
+            finally:
+                if self.after:
+                    self.after(number, service, operation)
+
+
+_CLIENTS: dict[str, Any] = {}
+
+
+def real_client(service: str) -> Any:
+    """One client a service for the whole test run: making them is slow."""
+    if service not in _CLIENTS:
+        _CLIENTS[service] = boto3.Session().client(service, region_name=REGION)
+    return _CLIENTS[service]
+
+
+class _Client:
+    def __init__(self, session: FakeSession, service: str) -> None:
+        self._session = session
+        self._service = service
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        own = {
+            ("ec2", "run_instances"): _run_instances,
+            ("ec2", "describe_instances"): _describe_instances,
+            ("ec2", "terminate_instances"): _terminate_instances,
+            ("lambda", "invoke"): _record_invoke,
+            ("sns", "publish"): _record_publish,
+        }.get((self._service, operation))
+
+        def call(**arguments: Any) -> Any:
+            def act() -> Any:
+                if own:
+                    return own(self._session, arguments)
+                return getattr(real_client(self._service), operation)(**arguments)
+
+            return self._session.run(self._service, operation, act)
+
+        return call
+
+    def get_paginator(self, operation: str) -> _Paginator:
+        return _Paginator(self, operation)
+
+
+class _Paginator:
+    def __init__(self, client: _Client, operation: str) -> None:
+        self._client = client
+        self._operation = operation
+
+    def paginate(self, *, PaginationConfig: dict[str, int], **arguments: Any) -> Iterator[Any]:  # noqa: N803 boto3's
+        token: dict[str, str] = {}
+        while True:
+            page = getattr(self._client, self._operation)(MaxResults=PaginationConfig["PageSize"], **arguments, **token)
+            yield page
+            if not page.get("NextToken"):
+                return
+            token = {"NextToken": page["NextToken"]}
+
+
+def _run_instances(session: FakeSession, arguments: dict[str, Any]) -> Any:
+    known = session.tokens.get(arguments["ClientToken"])
+    if known and known[0] != arguments:
+        raise refuse("RunInstances", "IdempotentParameterMismatch")
+    if not known:
+        if code := session.refusals.get(arguments["InstanceType"]):
+            raise refuse("RunInstances", code)
+        if len(arguments["UserData"].encode()) > 16 * 1024:
+            raise refuse("RunInstances", "InvalidParameterValue", "user data is limited to 16384 bytes")
+        wanted = arguments["MaxCount"]
+        count = min(session.grants.pop(0), wanted) if session.grants else wanted
+        real = copy.deepcopy(arguments) | {"MinCount": count, "MaxCount": count}
+        made = [item["InstanceId"] for item in real_client("ec2").run_instances(**real)["Instances"]]
+        session.launches.append(arguments)
+        session.launch_times |= dict.fromkeys(made, session.clock())
+        known = session.tokens[arguments["ClientToken"]] = (copy.deepcopy(arguments), made)
+    found = real_client("ec2").describe_instances(InstanceIds=known[1])
+    items = [item for group in found["Reservations"] for item in group["Instances"]]
+    return {"Instances": [_corrected(session, item) for item in items]}
+
+
+def _describe_instances(session: FakeSession, arguments: dict[str, Any]) -> Any:
+    found = real_client("ec2").describe_instances(**arguments)
+    for group in found["Reservations"]:
+        group["Instances"] = [
+            _corrected(session, item) for item in group["Instances"] if item["InstanceId"] not in session.hidden
+        ]
+    return found
+
+
+def _terminate_instances(session: FakeSession, arguments: dict[str, Any]) -> Any:
+    done = real_client("ec2").terminate_instances(**arguments)
+    for instance in arguments["InstanceIds"]:
+        session.end_times.setdefault(instance, session.clock())
+    return done
+
+
+def _corrected(session: FakeSession, item: dict[str, Any]) -> dict[str, Any]:
+    instance = item["InstanceId"]
+    item["LaunchTime"] = session.launch_times.get(instance, item["LaunchTime"])
+    if instance in session.end_times:
+        item["StateTransitionReason"] = f"User initiated ({session.end_times[instance]:%Y-%m-%d %H:%M:%S} GMT)"
+    return item
+
+
+def _record_invoke(session: FakeSession, arguments: dict[str, Any]) -> Any:
+    _check("lambda", "Invoke", arguments)
+    session.invoked.append(arguments)
+    return {"StatusCode": 202}
+
+
+def _record_publish(session: FakeSession, arguments: dict[str, Any]) -> Any:
+    _check("sns", "Publish", arguments)
+    session.published.append(arguments)
+    return {"MessageId": "1"}
+
+
+def _check(service: str, operation: str, arguments: dict[str, Any]) -> None:
+    shape = botocore.session.get_session().get_service_model(service).operation_model(operation).input_shape
+    report = ParamValidator().validate(arguments, shape)
+    if report.has_errors():
+        raise AssertionError(report.generate_report())

@@ -1,0 +1,20 @@
+"""Ends the way its config says: well, with exit code 3, or killed."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+data, config, results = (Path(argument) for argument in sys.argv[1:4])
+wanted = json.loads(config.read_text())
+print(f"mode {wanted['mode']}", flush=True)
+time.sleep(wanted.get("seconds", 0))
+if wanted["mode"] == "exit-3":
+    print("the data is not what I expected", flush=True)
+    sys.exit(3)
+if wanted["mode"] == "kill-self":
+    os.kill(os.getpid(), signal.SIGKILL)
+shutil.copy(data, results / f"{data.stem}_copy{data.suffix}")

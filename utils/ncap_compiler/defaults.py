@@ -1,0 +1,79 @@
+"""Platform-wide values a document may leave out, and facts about EC2 that documents are checked against."""
+
+from __future__ import annotations
+
+RUNTIME = "python3.13"
+"""Lambda runtime of the bundle; supported until 2029-06-30."""
+ARCHITECTURE = "x86_64"
+MEMORY_MIB = 512
+SUBMIT_TIMEOUT_S = 300
+MONITOR_TIMEOUT_S = 60
+SWEEPER_TIMEOUT_S = 300
+SUBMIT_CONCURRENCY = 10
+MONITOR_CONCURRENCY = 10
+SWEEPER_CONCURRENCY = 1
+RETRIES = 2
+MAX_EVENT_AGE_S = 21_600
+LOG_RETENTION_DAYS = 90
+NONCURRENT_DAYS = 30
+ABANDONED_UPLOAD_DAYS = 7
+DEAD_LETTER_RETENTION_S = 1_209_600
+
+DEPLOY_LIMIT = 100
+"""Instances of one analysis at a time."""
+MAX_COST_USD = "300"
+"""Budget of a group for an analysis when no budget parameter exists."""
+MAX_DURATION_MINUTES = 720
+"""Longest job when the blueprint states neither MAX_DURATION nor SSM_TIMEOUT."""
+MAX_DATASET_SIZE_GB = 100
+VOLUME_SIZE_GIB = 50
+
+CODE_URI = "../../protocols"
+POST_TRIGGER = "end.txt"
+SUBMISSION_SUFFIX = "submit.json"
+
+HANDLERS = ("submit_start.handler_develop",)
+"""Job-manager protocols of this release."""
+
+REFUSED_HANDLERS: dict[str, str] = {
+    "submit_start.handler_ensemble": "ensembles are not started by a handler of their own in this release",
+    "submit_start.handler": "it belonged to an early generation with a command of three values",
+    "submit_start.handler_log": "it belonged to an early generation with a command of three values",
+    "submit_start.handler_log_dev": "it belonged to a generation with one bucket per user",
+    "submit_start.handler_log_demo": "it belonged to the demonstration protocol, which is gone",
+    "submit_start_legacy_wfield_preprocess.handler": "the widefield protocol is not part of this release",
+}
+"""Handlers existing documents name that this release does not have, with the reason."""
+
+MISSING_POST_HANDLERS = ("postprocess.epipostprocess",)
+"""Post-processing functions existing documents name that were never there."""
+
+RETIRED_FAMILIES: dict[str, str] = {
+    "p2": "g4dn",
+    "p3": "g5",
+    "p3dn": "p4d",
+    "g3": "g4dn",
+    "g3s": "g4dn",
+    "g4ad": "g4dn",
+}
+"""Instance families EC2 no longer starts, each with the family that took its place."""
+
+REPLACEMENT_TYPES: dict[str, str] = {
+    "p2.xlarge": "g4dn.xlarge",
+    "p2.8xlarge": "g4dn.12xlarge",
+    "p2.16xlarge": "g5.48xlarge",
+    "p3.2xlarge": "g5.2xlarge",
+    "p3.8xlarge": "g5.12xlarge",
+    "p3.16xlarge": "g5.48xlarge",
+    "p3dn.24xlarge": "p4d.24xlarge",
+    "g3s.xlarge": "g4dn.xlarge",
+    "g3.4xlarge": "g4dn.4xlarge",
+    "g3.8xlarge": "g5.12xlarge",
+    "g3.16xlarge": "g4dn.12xlarge",
+    "g4ad.xlarge": "g4dn.xlarge",
+    "g4ad.2xlarge": "g4dn.2xlarge",
+    "g4ad.4xlarge": "g4dn.4xlarge",
+    "g4ad.8xlarge": "g4dn.8xlarge",
+    "g4ad.16xlarge": "g4dn.16xlarge",
+}
+"""For each retired type the nearest one on offer with at least as many GPUs, or as many as are sold together."""

@@ -1,0 +1,1 @@
+"""One module a stack: values of documents -> templates, with troposphere."""

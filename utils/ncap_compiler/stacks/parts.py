@@ -1,0 +1,197 @@
+"""Pieces several stacks are built of: a function with its role and log, tags, a bucket's fixed properties.
+
+Only shapes of resources; who may do what is in `policies`, names are in `names`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from troposphere import (
+    AWSHelperFn,
+    AWSObject,
+    Equals,
+    GetAtt,
+    If,
+    ImportValue,
+    NoValue,
+    Parameter,
+    Ref,
+    Sub,
+    Tags,
+    Template,
+    awslambda,
+    iam,
+    logs,
+    s3,
+)
+
+from ncap_compiler import defaults, names, policies
+from ncap_compiler.document import Json
+from ncap_compiler.statements import Statement
+
+Text: TypeAlias = str | AWSHelperFn
+"""Text known now, or filled in by CloudFormation."""
+
+DELETE = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
+"""For what can be made again."""
+RETAIN = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+"""For what holds people's data or the platform's records."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSpec:
+    """A function of the bundle. `title` begins the logical ids; `dead_letters` is the queue's ARN."""
+
+    title: str
+    name: str
+    role: str
+    handler: str
+    bundle_sha256: str
+    artifact_bucket: Text
+    timeout_s: int
+    concurrency: int
+    environment: Mapping[str, str]
+    policy: Mapping[str, Json]
+    dead_letters: Text
+    description: str
+    condition: str | None = None
+    depends_on: Sequence[str] = field(default=())
+
+
+def tags(stack: str, **more: str) -> Tags:
+    """The tag every resource carries, and `more`."""
+    return Tags({names.STACK_TAG: stack, **more})
+
+
+def text(value: str) -> Text:
+    """`value`, through `Fn::Sub` when CloudFormation has to fill something in."""
+    return Sub(value) if "${" in value else value
+
+
+def add_function(template: Template, spec: FunctionSpec, stack: str) -> AWSObject:
+    """Add a function with its role, its log group and what happens to events it cannot handle."""
+    shared = {"Condition": spec.condition} if spec.condition else {}
+    log = template.add_resource(
+        logs.LogGroup(
+            f"{spec.title}Log",
+            LogGroupName=names.log_group(spec.name),
+            RetentionInDays=defaults.LOG_RETENTION_DAYS,
+            Tags=tags(stack),
+            **DELETE,
+        )
+    )
+    role = template.add_resource(
+        iam.Role(
+            f"{spec.title}Role",
+            RoleName=spec.role,
+            Path=names.PATH,
+            AssumeRolePolicyDocument=policies.trust("lambda.amazonaws.com"),
+            Policies=[iam.Policy(PolicyName="neurocaas", PolicyDocument=dict(spec.policy))],
+            Tags=tags(stack),
+        )
+    )
+    function = template.add_resource(
+        awslambda.Function(
+            f"{spec.title}Function",
+            FunctionName=spec.name,
+            Description=spec.description,
+            Runtime=defaults.RUNTIME,
+            Architectures=[defaults.ARCHITECTURE],
+            Handler=spec.handler,
+            Code=awslambda.Code(S3Bucket=spec.artifact_bucket, S3Key=names.bundle_key(spec.bundle_sha256)),
+            Role=GetAtt(role, "Arn"),
+            MemorySize=defaults.MEMORY_MIB,
+            Timeout=spec.timeout_s,
+            ReservedConcurrentExecutions=spec.concurrency,
+            Environment=awslambda.Environment(Variables=dict(spec.environment)),
+            Tags=tags(stack),
+            DependsOn=[log.title, *spec.depends_on],
+            **shared,
+        )
+    )
+    template.add_resource(
+        awslambda.EventInvokeConfig(
+            f"{spec.title}Failures",
+            FunctionName=Ref(function),
+            Qualifier="$LATEST",
+            MaximumRetryAttempts=defaults.RETRIES,
+            MaximumEventAgeInSeconds=defaults.MAX_EVENT_AGE_S,
+            DestinationConfig=awslambda.DestinationConfig(OnFailure=awslambda.OnFailure(Destination=spec.dead_letters)),
+            **shared,
+        )
+    )
+    return function
+
+
+def bucket_protection() -> dict[str, object]:
+    """Properties of every bucket: encrypted, versioned, owned by the account, closed to the public."""
+    encryption = s3.ServerSideEncryptionRule(
+        ServerSideEncryptionByDefault=s3.ServerSideEncryptionByDefault(SSEAlgorithm="AES256")
+    )
+    return {
+        "BucketEncryption": s3.BucketEncryption(ServerSideEncryptionConfiguration=[encryption]),
+        "OwnershipControls": s3.OwnershipControls(
+            Rules=[s3.OwnershipControlsRule(ObjectOwnership="BucketOwnerEnforced")]
+        ),
+        "PublicAccessBlockConfiguration": s3.PublicAccessBlockConfiguration(
+            BlockPublicAcls=True, BlockPublicPolicy=True, IgnorePublicAcls=True, RestrictPublicBuckets=True
+        ),
+        "VersioningConfiguration": s3.VersioningConfiguration(Status="Enabled"),
+    }
+
+
+def housekeeping_rules() -> list[AWSObject]:
+    """Lifecycle of every bucket: abandoned uploads and overwritten versions do not stay for ever."""
+    return [
+        s3.LifecycleRule(
+            Id="abandoned-uploads",
+            Status="Enabled",
+            AbortIncompleteMultipartUpload=s3.AbortIncompleteMultipartUpload(
+                DaysAfterInitiation=defaults.ABANDONED_UPLOAD_DAYS
+            ),
+        ),
+        s3.LifecycleRule(
+            Id="overwritten-versions",
+            Status="Enabled",
+            NoncurrentVersionExpiration=s3.NoncurrentVersionExpiration(NoncurrentDays=defaults.NONCURRENT_DAYS),
+        ),
+    ]
+
+
+def add_tls_parameter(template: Template) -> None:
+    """The parameter that forbids plain HTTP to buckets; a cloud on the loopback interface sets it to false."""
+    template.add_parameter(
+        Parameter(
+            "RequireTls",
+            Type="String",
+            Default="true",
+            AllowedValues=["true", "false"],
+            Description="Refuse plain HTTP to buckets. Only a cloud on the loopback interface needs false.",
+        )
+    )
+    template.add_condition("TlsRequired", Equals(Ref("RequireTls"), "true"))
+
+
+def bucket_policy(title: str, bucket: AWSObject, secure: Statement, others: Sequence[Statement] = ()) -> AWSObject:
+    """A bucket's policy: `others` always, `secure` when TLS is required."""
+    guarded = If("TlsRequired", secure.document(), NoValue)
+    statements = [*(statement.document() for statement in others), guarded]
+    document = {"Version": "2012-10-17", "Statement": statements}
+    shared = {} if others else {"Condition": "TlsRequired"}
+    if not others:
+        document = {"Version": "2012-10-17", "Statement": [secure.document()]}
+    return s3.BucketPolicy(title, Bucket=Ref(bucket), PolicyDocument=document, **shared, **DELETE)
+
+
+def imported(export: str) -> AWSHelperFn:
+    """What another stack exports under this name."""
+    return ImportValue(export)
+
+
+def structure(template: Template) -> dict[str, Json]:
+    """The finished template as JSON values."""
+    found: dict[str, Json] = template.to_dict()
+    return found

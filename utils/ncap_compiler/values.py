@@ -1,0 +1,79 @@
+"""Small readers shared by the documents: lists written as one text, numbers written as text, fields without effect.
+
+Everything here takes values a schema has already passed. It must not report problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from ncap_compiler.document import Document, Json, canonical_json, unescape
+
+MILLIONTH = Decimal("0.000001")
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoredField:
+    """A field that existing documents carry and this platform gives no effect: kept for the dump, shown as a notice.
+
+    `value` is the field's canonical JSON. The line is not part of the field's identity.
+    """
+
+    pointer: str
+    value: str
+    reason: str
+    line: int | None = field(default=None, compare=False)
+
+
+def texts(value: Json) -> tuple[str, ...]:
+    """A list of texts, or one text standing for a list of one."""
+    if isinstance(value, str):
+        return (value,) if value else ()
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+
+
+def whole(value: Json, default: int) -> int:
+    """A whole number, possibly written as text; `default` when absent. 0 stays 0."""
+    return int(value) if isinstance(value, int | float | str) else default
+
+
+def dollars(value: Json, default: str) -> str:
+    """An amount in USD as a decimal text without exponent, to a millionth; `default` when absent. 0 stays 0."""
+    if not isinstance(value, int | float | str):
+        return default
+    amount = Decimal(repr(value) if isinstance(value, float) else str(value)).quantize(MILLIONTH)
+    return f"{amount.normalize():f}"
+
+
+def text_or_none(value: Json) -> str | None:
+    """A text, None when absent."""
+    return value if isinstance(value, str) else None
+
+
+def ignored_fields(document: Document, parent: str, reasons: Mapping[str, str]) -> tuple[IgnoredField, ...]:
+    """The fields of the object at `parent` that are named in `reasons`."""
+    present = document.get(parent)
+    if not isinstance(present, dict):
+        return ()
+    return tuple(
+        IgnoredField(
+            f"{parent}/{name}", canonical_json(present[name]).decode(), reason, document.line(f"{parent}/{name}")
+        )
+        for name, reason in reasons.items()
+        if name in present
+    )
+
+
+def put_at(root: dict[str, Json], pointer: str, value: Json) -> None:
+    """Set the field at `pointer`, whose parents exist in `root`."""
+    *parents, last = [unescape(part) for part in pointer.split("/")[1:]]
+    found: Json = root
+    for name in parents:
+        if isinstance(found, list):
+            found = found[int(name)]
+        elif isinstance(found, dict):
+            found = found[name]
+    if isinstance(found, dict):
+        found[last] = value

@@ -1,0 +1,87 @@
+"""IAM statements as sentences: "X may do A on R if C". For plans and reviews; it judges nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from ncap_compiler.document import Json
+
+_OPERATORS = {
+    "StringEquals": "is",
+    "StringLike": "is like",
+    "ArnLike": "is like",
+    "ArnEquals": "is",
+    "Bool": "is",
+    "Null": "is absent:",
+}
+
+
+def describe_statement(statement: Mapping[str, Json], *, who: str | None = None) -> str:
+    """One sentence for a statement of a policy as templates hold it.
+
+    `who` is the role or group the policy belongs to; a statement with principals of its own names those. A statement
+    behind `Fn::If` is described with its condition.
+    """
+    if isinstance(chosen := statement.get("Fn::If"), list) and len(chosen) == 3 and isinstance(chosen[1], dict):
+        return f"{describe_statement(chosen[1], who=who)}, when {chosen[0]}"
+    subject = " and ".join(_principals(statement.get("Principal"))) or who or "the holder"
+    verb = "may not" if statement.get("Effect") == "Deny" else "may"
+    actions = ", ".join(_texts(statement.get("Action")))
+    if actions == "sts:AssumeRole":
+        return f"{subject} {verb} act as {who or 'this role'}"
+    sentence = f"{subject} {verb} {actions}"
+    if resources := ", ".join(_texts(statement.get("Resource"))):
+        sentence += f" on {resources}"
+    if conditions := " and ".join(_conditions(statement.get("Condition"))):
+        sentence += f", if {conditions}"
+    return sentence
+
+
+def _principals(principal: Json) -> Iterator[str]:
+    if isinstance(principal, str):
+        yield "anyone" if principal == "*" else principal
+    elif isinstance(principal, dict):
+        for value in principal.values():
+            yield from _texts(value)
+
+
+def _conditions(conditions: Json) -> Iterator[str]:
+    for operator, keys in (conditions if isinstance(conditions, dict) else {}).items():
+        for key, value in (keys if isinstance(keys, dict) else {}).items():
+            yield f"{key} {_OPERATORS.get(operator, operator)} {' or '.join(_texts(value))}"
+
+
+def _texts(value: Json) -> Iterator[str]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        yield _plain(value)
+    elif value is not None:
+        yield _short(str(value))
+
+
+def _plain(value: Mapping[str, Json]) -> str:
+    """An intrinsic function as the text a person would write."""
+    found = value.get("Fn::Sub")
+    if isinstance(found, str):
+        return _short(found)
+    if isinstance(found, list) and len(found) == 2 and isinstance(found[1], dict):
+        text = str(found[0])
+        for name, replacement in found[1].items():
+            shown = _plain(replacement) if isinstance(replacement, dict) else str(replacement)
+            text = text.replace(f"${{{name}}}", shown)
+        return _short(text)
+    for name in ("Ref", "Fn::ImportValue"):
+        if isinstance(value.get(name), str):
+            return str(value[name])
+    return str(value)
+
+
+def _short(text: str) -> str:
+    """An ARN without what is the same for all: `s3://bucket/key`, `dynamodb table/name`."""
+    text = re.sub(r"^arn:\$\{AWS::Partition\}:s3:::", "s3://", text)
+    return re.sub(
+        r"^arn:\$\{AWS::Partition\}:([a-z0-9]+):(?:\$\{AWS::Region\})?:(?:\$\{AWS::AccountId\})?:", r"\1 ", text
+    )
