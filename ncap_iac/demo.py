@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ncap_iac import progress
+from ncap_iac.documents import checked
 from ncap_iac.errors import NotFoundError, ProjectError
 from ncap_iac.jobs import JobReader, JobRef, JobStatus, Patience, watch
 from ncap_iac.project import Kind, Project, read_text
@@ -52,6 +53,8 @@ class Outside:
 
     report: progress.Reporter
     clock: Callable[[], float]
+    began: float
+    """When the command began, on that clock."""
     sleep: Callable[[float], None]
     now: Callable[[], datetime]
     make_deployment: Callable[[], Deployment]
@@ -114,10 +117,11 @@ def find_sample(project: Project) -> Sample:
 
 
 def first_member(project: Project) -> tuple[str, str]:
-    """Group and member of the demo's profile who may use the analysis. Raises ProjectError."""
+    """Group and member of the demo's profile who may use the analysis. Raises ProjectError, DocumentProblemsError."""
     from ncap_compiler import load_profile
 
     path = project.document(Kind.PROFILE, PROFILE)
+    checked([path], Kind.PROFILE)
     for group in load_profile(read_text(path), file=str(path)).groups:
         if ANALYSIS in group.analyses and group.members:
             return group.name, group.members[0]
@@ -140,7 +144,6 @@ def in_background(work: Callable[[], Made]) -> Future[Made]:
 
 def run_demo(project: Project, output: Path, outside: Outside) -> Shown:
     """Everything after the cloud answers: deploy, submit, wait, fetch. Raises NcapError at the first failure."""
-    began = outside.clock()
     sample = find_sample(project)
     group, name = first_member(project)
     deployment = outside.make_deployment()
@@ -162,7 +165,7 @@ def run_demo(project: Project, output: Path, outside: Outside) -> Shown:
         certificate = _keep_certificate(status, folder)
         records = usage_records(deployment.gateway, submitted.ref, folder, status, outside)
         step.text = f"{len(results.files)} files"
-    return Shown(status, name, folder, results, certificate, records, outside.clock() - began)
+    return Shown(status, name, folder, results, certificate, records, outside.clock() - outside.began)
 
 
 def deploy_all(project: Project, deployment: Deployment, outside: Outside) -> None:

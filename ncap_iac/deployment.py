@@ -119,7 +119,7 @@ class Deployment:
         kept = [
             f"{resource['Type'].removeprefix('AWS::')} {self._name(stack, name, resource)}"
             for name, resource in resources.items()
-            if resource.get("DeletionPolicy") == "Retain"
+            if str(resource.get("DeletionPolicy", "")).startswith("Retain")
         ]
         return tuple(kept)
 

@@ -76,16 +76,21 @@ class Project:
         raise ProjectError(f"there is no {kind.noun} {name!r}", where=str(self.root / kind.folder), hint=hint)
 
     def commit(self) -> str | None:
-        """The git commit of the project, if it is in a git repository."""
+        """The git commit that holds what would be deployed; None without git, or when something shipped differs from it."""
+        commit = self._git("rev-parse", "HEAD")
+        changed = self._git("status", "--porcelain", "--", "ncap_blueprints", "protocols")
+        return commit if commit and len(commit) == 40 and changed == "" else None
+
+    def _git(self, *words: str) -> str | None:
+        """What git answers, None if there is none or it fails."""
         import subprocess
 
-        command = ["git", "-C", str(self.root), "rev-parse", "HEAD"]
+        command = ["git", "-C", str(self.root), *words]
         try:
             answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
         except (OSError, subprocess.TimeoutExpired):
             return None
-        commit = answer.stdout.strip()
-        return commit if answer.returncode == 0 and len(commit) == 40 else None
+        return answer.stdout.strip() if answer.returncode == 0 else None
 
 
 def _is_plain(name: str) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ncap_iac import progress
 from ncap_iac.console import Console
-from ncap_iac.errors import UsageError
+from ncap_iac.errors import NotFoundError, UsageError
 from ncap_iac.project import Project, find_project
 from ncap_iac.target import Choice, Target, resolve_target
 
@@ -126,7 +126,16 @@ def open_member(gateway: Gateway, name: str) -> Member:
     """A member's keys (docs/contracts.md section 1: credentials) and a gateway that uses them."""
     import json
 
-    secret = json.loads(gateway.secret(f"/neurocaas/members/{name}"))
+    from ncap_compiler import names
+
+    try:
+        secret = json.loads(gateway.secret(names.member_secret(name)))
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"no member {name!r} has keys there",
+            where=gateway.target.name,
+            hint="Deploy the profile that names them: `ncap profile deploy NAME`.",
+        ) from error
     target = replace(
         gateway.target,
         name=f"{gateway.target.name} as {name}",

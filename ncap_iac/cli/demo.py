@@ -49,6 +49,7 @@ def run_demo_command(context: Context) -> Result:
     from ncap_iac import demo
     from ncap_iac.images import named_environment
 
+    began = context.world.clock()
     choice = context.choice
     if choice.aws or choice.profile or choice.endpoint_url:
         raise UsageError("the demo runs in a local cloud", where="options", hint="Choose one with --cloud NAME.")
@@ -71,6 +72,7 @@ def run_demo_command(context: Context) -> Result:
         outside = demo.Outside(
             report=context.report,
             clock=context.world.clock,
+            began=began,
             sleep=context.world.sleep,
             now=context.world.now,
             make_deployment=lambda: deployment,
@@ -122,17 +124,6 @@ def _result(context: Context, shown: Shown, target: Target) -> Result:
         *(f"Usage        {relative(record.path)}" for record in shown.records),
         "Cost         " + ("not settled yet" if cost is None else f"{cost} USD, at AWS's prices for these instances"),
     ]
-    columns = ("instance", "type", "dataset", "outcome", "cost (USD)")
-    rows = tuple(
-        (
-            record.instance,
-            record.instance_type,
-            record.dataset,
-            record.outcome,
-            "" if record.cost_usd is None else str(record.cost_usd),
-        )
-        for record in shown.records
-    )
     return Result(
         kind="Demo",
         data={
@@ -148,10 +139,25 @@ def _result(context: Context, shown: Shown, target: Target) -> Result:
             "usageRecords": [str(record.path) for record in shown.records],
             "cost": None if cost is None else {"amount": str(cost), "currency": "USD"},
         },
-        blocks=(Text("\n".join(lines)), *([Table(columns, rows)] if rows else [])),
+        blocks=(Text("\n".join(lines)), _instances(shown)),
         next_commands=_next(context, shown, target),
         exit_code=status.outcome.exit_code,
     )
+
+
+def _instances(shown: Shown) -> Table:
+    columns = ("instance", "type", "dataset", "outcome", "cost (USD)")
+    rows = tuple(
+        (
+            record.instance,
+            record.instance_type,
+            record.dataset,
+            record.outcome,
+            "" if record.cost_usd is None else str(record.cost_usd),
+        )
+        for record in shown.records
+    )
+    return Table(columns, rows, empty="No instance was started.")
 
 
 def _shortest(path: Path, *, base: Path) -> str:

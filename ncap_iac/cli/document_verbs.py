@@ -49,6 +49,14 @@ def add_document_noun(nouns: SubParsers, kind: Kind, *, example: str) -> None:
     )
     _add_name(parser, noun)
     parser.add_argument("-o", "--output-file", metavar="FILE", help="write it there instead")
+    _add_deployment_verbs(verbs, kind, example)
+    add_verb(
+        verbs, "list", f"List the {noun}s of the project.", [f"ncap {noun} list --output json"], run=_of(kind, run_list)
+    )
+
+
+def _add_deployment_verbs(verbs: SubParsers, kind: Kind, example: str) -> None:
+    noun = kind.noun
     parser = add_verb(
         verbs,
         "plan",
@@ -77,9 +85,6 @@ def add_document_noun(nouns: SubParsers, kind: Kind, *, example: str) -> None:
         run=_of(kind, run_destroy),
     )
     _add_name(parser, noun)
-    add_verb(
-        verbs, "list", f"List the {noun}s of the project.", [f"ncap {noun} list --output json"], run=_of(kind, run_list)
-    )
 
 
 def _add_name(parser: argparse.ArgumentParser, noun: str) -> None:

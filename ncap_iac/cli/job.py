@@ -16,6 +16,7 @@ from ncap_iac.result import Result, Table, Text
 if TYPE_CHECKING:
     from ncap_iac.cli.desk import Desk
     from ncap_iac.jobs import JobRef, JobStatus
+    from ncap_iac.submission import Submitted
 
 JOB_HELP = "the job's name, its timestamp, or the beginning of either"
 
@@ -187,12 +188,16 @@ def run_submit(context: Context) -> Result:
     if context.get("watch", False):
         context.report(progress.Note(f"Submitted {submitted.ref.job}."))
         return _watched(context, desk, submitted.ref)
+    return _submitted_result(context, submitted)
+
+
+def _submitted_result(context: Context, submitted: Submitted) -> Result:
     return Result(
         kind="Submission",
         data={
             "job": submitted.ref.job,
-            "bucket": desk.bucket,
-            "group": desk.group,
+            "bucket": submitted.ref.bucket,
+            "group": submitted.ref.group,
             "submission": submitted.key,
             "datasets": list(submitted.datasets),
             "config": submitted.config,

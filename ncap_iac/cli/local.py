@@ -57,6 +57,10 @@ def add_to(nouns: SubParsers) -> None:
         detail="With --name it ends with 7 if that one does not run.",
     )
     _add_name(parser)
+    _add_env(verbs)
+
+
+def _add_env(verbs: SubParsers) -> None:
     parser = add_verb(
         verbs,
         "env",

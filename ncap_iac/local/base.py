@@ -15,7 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 LAUNCHER = Path(__file__).with_name("base_launcher.py")
@@ -25,6 +26,7 @@ _HEALTH_PATH = "/_ministack/health"
 _SHOWN_LINES = 15
 _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "LD_LIBRARY_PATH")
 _START_TIMEOUT_S = 30.0
+_LONGEST_DYING_S = 1.0
 
 
 class BaseError(Exception):
@@ -60,10 +62,12 @@ class Address:
 
 
 def choose_address(path: Path) -> Address:
-    """A Unix socket that only this user reaches; a free loopback port on Windows."""
+    """A Unix socket that only this user reaches; a free loopback port on Windows. Raises OSError."""
     if hasattr(socket, "AF_UNIX") and sys.platform != "win32":
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.parent.chmod(0o700)
+        if path.parent.lstat().st_uid != os.getuid() or path.parent.is_symlink():
+            raise PermissionError(f"{path.parent} belongs to somebody else")
         return Address(path)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return Address(None, probe.getsockname()[1])
@@ -80,7 +84,7 @@ class BaseSettings:
     region: str
     account_id: str
     access_key_id: str
-    secret_access_key: str
+    secret_access_key: str = field(repr=False)
 
     @property
     def log(self) -> Path:
@@ -133,6 +137,8 @@ class Base:
         folder = self.settings.folder
         for part in (folder, folder / "s3", folder / "state", folder / "home", folder / "tmp"):
             part.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.settings.address.path:
+            self.settings.address.path.unlink(missing_ok=True)  # One that is about to end must not answer for this one.
         with self.settings.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(self.settings.python), str(LAUNCHER), self.settings.address.bind],
@@ -211,10 +217,11 @@ class Base:
 def _end_group(group: int) -> None:
     if sys.platform == "win32":
         return
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        """Nobody is left in it."""
+    deadline = time.monotonic() + _LONGEST_DYING_S
+    with suppress(ProcessLookupError, PermissionError):  # Nobody is left in it.
+        while time.monotonic() < deadline:
+            os.killpg(group, signal.SIGKILL)
+            time.sleep(0.005)
 
 
 @dataclass(frozen=True)
@@ -222,8 +229,8 @@ class FunctionCredentials:
     """The credentials the emulator gives one Lambda function's processes."""
 
     access_key_id: str
-    secret_access_key: str
-    session_token: str
+    secret_access_key: str = field(repr=False)
+    session_token: str = field(repr=False)
     principal_arn: str
     role_name: str
 

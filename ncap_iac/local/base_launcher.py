@@ -44,6 +44,7 @@ class Snapshots:
         self._folder = folder
         self._written: dict[str, bytes] = {}
         self._wanted = threading.Event()
+        self._count = 0
 
     def want(self) -> None:
         """Ask for a snapshot; returns at once."""
@@ -62,12 +63,13 @@ class Snapshots:
             time.sleep((time.monotonic() - began) / _SHARE_OF_TIME)
 
     def save(self) -> None:
-        """One snapshot; each file is replaced as a whole. The file `saved` is touched when all are."""
+        """One snapshot; each file is replaced as a whole. The file `saved` counts whole snapshots."""
         self._folder.mkdir(parents=True, exist_ok=True)
         for service, get_state in self._emulator._build_persistence_save_dict().items():
             with _code_blobs_kept(service, get_state):
                 self._save_one(service, get_state)
-        (self._folder / "saved").touch()
+        self._count += 1
+        (self._folder / "saved").write_text(str(self._count))
 
     def _save_one(self, service: str, get_state: Callable[[], Any]) -> None:
         text = self._encode(service, get_state)
@@ -114,6 +116,14 @@ class _code_blobs_kept:  # noqa: N801
                 self._prune(self._referenced[-1])
 
 
+def wait_for_predecessor() -> None:
+    """Wait until a launcher whose edge was killed has saved its state in this folder and ended."""
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(os.open("lock", os.O_RDWR | os.O_CREAT, 0o600), fcntl.LOCK_EX)
+
+
 def keep_sessions(sts: Any) -> None:
     """Let the temporary credentials that were handed out survive a restart, as they would on AWS."""
     sts.get_state = lambda: {"sessions": copy.deepcopy(sts._sessions)}
@@ -133,6 +143,7 @@ def listen(snapshots: Snapshots) -> None:
 def main(bind: str) -> None:
     """Serve until told to end."""
     os.umask(0o077)
+    wait_for_predecessor()
     app = import_module("ministack.app")
     persistence = import_module("ministack.core.persistence")
     keep_sessions(app._get_module("sts"))

@@ -94,7 +94,7 @@ class LocalCloud:
         region: str = DEFAULT_REGION,
         make_services: ServiceMaker | None = None,
     ) -> RunningCloud:
-        """Start a cloud in this process; port 0: any free one. Call it from a thread that outlives the cloud.
+        """Start a cloud in this process; port 0: any free one.
 
         Raises CloudError, and CloudRunningError if it runs already.
         """
@@ -216,11 +216,12 @@ class LocalCloud:
         except BaseEnvironmentError as error:
             raise CloudError(str(error)) from error
         command = [sys.executable, "-m", "ncap_iac.local", "--name", name, "--port", str(port), "--region", region]
+        command += ["--data", str(self.places.data), "--cache", str(self.places.cache)]
         with place.log.open("ab") as log:
             begin = log.tell()
             process = subprocess.Popen(
                 command,
-                env={**self.environment, **self._roots()},
+                env=dict(self.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -238,11 +239,6 @@ class LocalCloud:
         raise CloudError(
             f"the local cloud '{name}' took longer than {_START_TIMEOUT_S:.0f} s to start; log: {place.log}"
         )
-
-    def _roots(self) -> dict[str, str]:
-        """What makes the other process find the same folders."""
-        own = self.environment.get("NEUROCAAS_HOME")
-        return {"NEUROCAAS_HOME": str(Path(own).expanduser().absolute())} if own else {}
 
     def status(self, name: str) -> CloudRecord | None:
         """The running cloud, or None. A record that a killed cloud left behind does not count."""

@@ -10,7 +10,7 @@ import os
 import secrets
 import string
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ class RootKeys:
     """The account's root credentials."""
 
     access_key_id: str
-    secret_access_key: str
+    secret_access_key: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CloudRecord:
     region: str
     account_id: str
     access_key_id: str
-    secret_access_key: str
+    secret_access_key: str = field(repr=False)
     started: float
     """Seconds since the epoch."""
 

@@ -43,22 +43,22 @@ class EventDelivery:
         self._rules = Rules(client, clock)
         self._lock = threading.Lock()
         self._lines: dict[str, deque[str]] = {}
-        self._next = 0
+        self._next = max((int(key) for key, _ in store.items(_TABLE)), default=-1) + 1
         self._ended = threading.Event()
         self._pool: ThreadPoolExecutor | None = None
 
     def start(self) -> None:
         """Begin, with what an earlier life left undelivered."""
-        left = self._store.items(_TABLE)
         with self._lock:
+            left = self._store.items(_TABLE)
             self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="events")
-            self._next = max((int(key) for key, _ in left), default=-1) + 1
-        for key, document in left:
-            self._line_up(document["order"], key)
+            for key, document in left:
+                self._line_up(document["order"], key)
 
     def stop(self) -> None:
         """End; what is not delivered stays on disk."""
-        self._ended.set()
+        with self._lock:
+            self._ended.set()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -83,18 +83,18 @@ class EventDelivery:
             key = f"{self._next:020d}"
             self._next += 1
             self._store.put(_TABLE, key, {"order": order, "event": whole, "delivered": []})
-        self._line_up(order, key)
+            self._line_up(order, key)
 
     def _line_up(self, order: str, key: str) -> None:
-        with self._lock:
-            if self._pool is None or self._ended.is_set():
-                return
-            waiting = self._lines.get(order)
-            if waiting is None:
-                self._lines[order] = deque([key])
-                self._pool.submit(self._work, order)
-            else:
-                waiting.append(key)
+        """Put an event behind the others about its resource; the lock is held."""
+        if self._pool is None or self._ended.is_set():
+            return
+        waiting = self._lines.get(order)
+        if waiting is None:
+            self._lines[order] = deque([key])
+            self._pool.submit(self._work, order)
+        else:
+            waiting.append(key)
 
     def _work(self, order: str) -> None:
         """Deliver one line's events until it is empty."""

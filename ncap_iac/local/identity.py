@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ncap_iac.local.base import FunctionCredentials
@@ -25,8 +25,8 @@ class Credential:
     """An access key with what is needed to verify and judge its requests."""
 
     caller: Caller
-    secret: str
-    token: str | None = None
+    secret: str = field(repr=False)
+    token: str | None = field(default=None, repr=False)
     expires: float | None = None
     """Seconds since the epoch; None: does not expire."""
     session_policies: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ an unguessable path: `AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:<port>/
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import secrets
 import threading
@@ -29,6 +30,8 @@ _CREDENTIALS_S = 3600
 _REFRESH_BEFORE_S = 1200
 """SDKs ask again in the last 15 minutes; they must then get fresh ones."""
 _QUEUE = 128
+_POLL_S = 0.1
+"""How soon the server sees that it shall stop."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,8 @@ class MetadataService:
     def start(self) -> None:
         """Listen on a free loopback port."""
         self._server = _Server(self)
-        threading.Thread(target=self._server.serve_forever, name="metadata service", daemon=True).start()
+        serve = functools.partial(self._server.serve_forever, poll_interval=_POLL_S)
+        threading.Thread(target=serve, name="metadata service", daemon=True).start()
 
     def stop(self) -> None:
         """Stop listening."""
@@ -189,8 +193,9 @@ class MetadataService:
         if path == "latest/user-data":
             return identity.user_data or None
         leaves = _leaves(identity)
-        if path in leaves:
-            return leaves[path].encode()
+        # As on EC2, a value is also found with a slash at its end; an SDK asks for the zone like that.
+        if path.rstrip("/") in leaves:
+            return leaves[path.rstrip("/")].encode()
         return _listing([*leaves, *([credentials] if identity.role_arn else [])], path)
 
 

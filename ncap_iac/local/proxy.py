@@ -21,7 +21,7 @@ from ncap_iac.local.request import Request
 _HOP_BY_HOP = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"upgrade", b"expect", b"x-forwarded-proto")
 )
-_LARGEST_WATCHED = 1 << 22
+_LARGEST_WATCHED = 1 << 26
 
 
 class BaseGoneError(Exception):

@@ -9,6 +9,7 @@ import json
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ from ncap_iac.local.request import Request, check_request, plain_path
 
 HEALTH_PATH = b"/_neurocaas/health"
 _BACKLOG = 1024
+_BREATH_S = 0.1
 _REASONS = {
     200: b"OK",
     400: b"Bad Request",
@@ -93,12 +95,17 @@ class Edge:
         while not self._stopping:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:
-                if self._stopping:
-                    return
+            except OSError as error:
+                if not self._stopping:
+                    _log.error("no more connections for a moment: %s", error)
+                    time.sleep(_BREATH_S)
                 continue
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._serve, args=(Wire(connection),), daemon=True).start()
+            try:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self._serve, args=(Wire(connection),), daemon=True).start()
+            except (OSError, RuntimeError) as error:
+                _log.error("a connection was dropped: %s", error)
+                connection.close()
 
     def _serve(self, wire: Wire) -> None:
         with self._lock:

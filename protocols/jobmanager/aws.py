@@ -30,6 +30,7 @@ _TAKEN = frozenset({"412", "PreconditionFailed", "ConditionalCheckFailedExceptio
 _BUSY = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"})
 _TRIES = 8
 _READERS = 8
+_LARGEST_REPORT = 16 * 1024 * 1024
 
 
 class Gateway:
@@ -105,7 +106,7 @@ class Gateway:
         return False
 
     def read_many(self, bucket: str, keys: Sequence[str]) -> dict[str, bytes]:
-        """The bodies of those objects that exist, several at a time."""
+        """The bodies of those objects that exist, several at a time; of a huge one only the first part."""
         if not keys:
             return {}
         self._client("s3")  # made before the threads start: making clients is not safe among them
@@ -117,7 +118,7 @@ class Gateway:
 
     def _body_or_none(self, bucket: str, key: str) -> bytes | None:
         try:
-            return self.get_object(bucket, key).body
+            return self.get_object(bucket, key, limit=_LARGEST_REPORT).body
         except MissingError:
             return None
 

@@ -158,15 +158,10 @@ def run_arguments(job: JobRow, launch: LaunchRow, version: Version) -> Mapping[s
     return arguments
 
 
-def instance_row(job: Job, launch: LaunchRow, found: Instance, *, price_micro: int) -> InstanceRow | None:
-    """The row of a launched instance, which takes the attempt at its launch index; None for one too many."""
-    if found.launch_index >= len(launch.attempts):
-        return None
-    attempts = {attempt.sort_key: attempt for attempt in job.attempts}
-    attempt = attempts.get(launch.attempts[found.launch_index])
-    if attempt is None:
-        return None
-    row = job.row
+def instance_row(
+    row: JobRow, launch: LaunchRow, attempt: AttemptRow, found: Instance, *, price_micro: int, more_queued: bool
+) -> InstanceRow:
+    """The row of a launched instance and the attempt it took."""
     return InstanceRow(
         instance=found.instance,
         bucket=row.bucket,
@@ -191,5 +186,5 @@ def instance_row(job: Job, launch: LaunchRow, found: Instance, *, price_micro: i
         launched_at=found.launched_at,
         deadline=later(found.launched_at, minutes=attempt.minutes + DEAD_MAN_MINUTES + GRACE_MINUTES),
         is_only=row.dataset_count == 1,
-        more_queued=len(job.queue) > 0,
+        more_queued=more_queued,
     )

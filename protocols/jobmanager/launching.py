@@ -147,7 +147,7 @@ def find_launched(services: Services, row: JobRow, launch: LaunchRow) -> tuple[I
 def record(services: Services, job: Job, launch: LaunchRow, found: Sequence[Instance]) -> Job:
     """Write the instances of a launch into the ledger, whoever else is doing so at the same time."""
     for _ in range(_TRIES):
-        rows = [row for instance in found if (row := make_row(services, job, launch, instance))]
+        rows = make_rows(services, job, launch, found)
         waiting = {attempt.sort_key for attempt in job.attempts if attempt.state is AttemptState.QUEUED}
         fresh = [row for row in rows if launch.attempts[row.launch_index] in waiting]
         lines = _launch_lines(services, job, launch, rows)
@@ -162,9 +162,19 @@ def record(services: Services, job: Job, launch: LaunchRow, found: Sequence[Inst
     raise JobManagerError(f"{job.row.job}: launch {launch.number} could not be written down")
 
 
-def make_row(services: Services, job: Job, launch: LaunchRow, found: Instance) -> InstanceRow | None:
-    """The ledger row of one launched instance."""
-    return instance_row(job, launch, found, price_micro=services.prices.of(found.instance_type))
+def make_rows(services: Services, job: Job, launch: LaunchRow, found: Sequence[Instance]) -> list[InstanceRow]:
+    """The ledger rows of instances of a launch: each takes the attempt at its launch index."""
+    wanted = set(launch.attempts)
+    attempts = {name: it for it in job.attempts if (name := it.sort_key) in wanted}
+    more_queued = bool(job.queue)
+    rows = []
+    for instance in found:
+        position = instance.launch_index
+        attempt = attempts.get(launch.attempts[position]) if position < len(launch.attempts) else None
+        if attempt:
+            price = services.prices.of(instance.instance_type)
+            rows.append(instance_row(job.row, launch, attempt, instance, price_micro=price, more_queued=more_queued))
+    return rows
 
 
 def _launch_lines(services: Services, job: Job, launch: LaunchRow, rows: Sequence[InstanceRow]) -> LogLines:

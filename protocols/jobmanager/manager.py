@@ -48,11 +48,14 @@ class Manager:
         if group is None:
             return
         try:
-            job = self._take(event, group)
+            submission = self._read(event, group)
+            job = self._take(event, group, submission) if submission and submission.cancel is None else None
         except Exception:
             self._note_pending(event)
             raise
-        if job:
+        if submission and submission.cancel is not None:
+            cancel_job(self._services, JobPaths(event.bucket, group, submission.cancel))
+        elif job:
             self._go_on(job)
 
     def resume(self, event: ResumeEvent) -> None:
@@ -61,18 +64,18 @@ class Manager:
         if job:
             self._go_on(job)
 
-    def _take(self, event: SubmissionEvent, group: str) -> Job | None:
-        """Read and check a submission and write it down, accepted or refused."""
+    def _read(self, event: SubmissionEvent, group: str) -> Submission | None:
+        """What the submission says, or None when it is gone."""
         gateway = self._services.gateway
         try:
             body = gateway.get_object(event.bucket, event.key, version_id=event.version_id, limit=MAX_BYTES).body
         except MissingError:
             log.warning("s3://%s/%s is gone", event.bucket, event.key)
             return None
-        submission = parse_submission(body, group)
-        if submission.cancel is not None:
-            cancel_job(self._services, JobPaths(event.bucket, group, submission.cancel))
-            return None
+        return parse_submission(body, group)
+
+    def _take(self, event: SubmissionEvent, group: str, submission: Submission) -> Job | None:
+        """Check a submission and write it down, accepted or refused."""
         checked = check_submission(
             submission, event.bucket, group, services=self._services, default_version=self._version_id
         )

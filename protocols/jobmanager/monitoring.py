@@ -5,7 +5,7 @@ from __future__ import annotations
 from jobmanager.closing import close_instance, note_running
 from jobmanager.events import InstanceEvent
 from jobmanager.job import JobPaths
-from jobmanager.launching import make_row
+from jobmanager.launching import make_rows
 from jobmanager.rows import InstanceRow
 from jobmanager.services import Services
 
@@ -35,7 +35,7 @@ def _adopt(services: Services, instance: str) -> InstanceRow | None:
     launch = next((it for it in job.launches if str(it.number) == found.tags["launch"]), None) if job else None
     if job is None or launch is None:
         return None
-    row = make_row(services, job, launch, found)
-    if row is not None and services.ledger.adopt(job.row, row):
-        return row
+    rows = make_rows(services, job, launch, [found])
+    if rows and services.ledger.adopt(job.row, rows[0]):
+        return rows[0]
     return services.ledger.instance(instance)

@@ -48,7 +48,7 @@ def parse_status(body: bytes | None) -> Status | None:
     """The status in an object; None when there is none, or none that can be read."""
     try:
         found = json.loads(body or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict):
         return None
@@ -58,7 +58,7 @@ def parse_status(body: bytes | None) -> Status | None:
         instance=_text(found.get("instance")) or "",
         status=_text(found.get("status")) or "",
         reason=reason if isinstance(reason, int) and not isinstance(reason, bool) else None,
-        failure=FailureClass(failure) if failure in set(_TOLD_BY_INSTANCE) else None,
+        failure=FailureClass(failure) if isinstance(failure, str) and failure in _TOLD_BY_INSTANCE else None,
         message=_text(found.get("message")),
         last_line=_last_line(found.get("std")),
         cpu=_text(found.get("cpu_usage")),

@@ -81,12 +81,20 @@ def _judge_exit(exit_code: int, last_lines: Sequence[str]) -> Outcome:
             "The disk of the instance is full; ask the analysis' developer for a larger volume, or send a smaller"
             " dataset.",
         )
-    if exit_code == 128 + signal.SIGKILL or any(sign in end for sign in OUT_OF_MEMORY_SIGNS):
+    if any(sign in end for sign in OUT_OF_MEMORY_SIGNS):
         return Outcome(
             exit_code,
             Failure.OUT_OF_MEMORY,
             "The analysis needed more memory than the instance has; choose an instance_type with more memory, or send"
             " a smaller dataset.",
+        )
+    if exit_code == 128 + signal.SIGKILL:
+        # Nothing tells who sent it; on a machine of its own it is nearly always the kernel, out of memory.
+        return Outcome(
+            exit_code,
+            Failure.OUT_OF_MEMORY,
+            "The analysis was killed (signal SIGKILL), as the system does when memory runs out; choose an instance_type"
+            " with more memory, or send a smaller dataset.",
         )
     last = f" Its last line: {last_lines[-1].strip()[:300]}" if last_lines else " It printed nothing."
     return Outcome(exit_code, Failure.USER_CODE, f"The analysis ended with {_described(exit_code)}.{last}")

@@ -114,12 +114,15 @@ class Storage:
             return True
 
     def labels(self, key: str) -> dict[str, str] | None:
-        """The user metadata of an object, None when there is no such object. Raises StorageError."""
+        """The user metadata of an object, None when there is none to be seen. Raises StorageError.
+
+        S3 answers 403 for a missing key to whoever may not list the bucket, which an instance may not.
+        """
         with self._calling("look up", key):
             try:
                 answer = self._client.head_object(Bucket=self.bucket, Key=key)
             except self._client.exceptions.ClientError as error:
-                if _status(error) == 404:
+                if _status(error) in (403, 404):
                     return None
                 raise
             return dict(answer.get("Metadata", {}))

@@ -24,11 +24,11 @@ TEMPLATES: dict[str, Callable[[], str]] = {
     "users": compiled.users,
 }
 STATEFUL = {
-    "AWS::S3::Bucket": "Retain",
-    "AWS::DynamoDB::Table": "Retain",
-    "AWS::SQS::Queue": "Delete",
-    "AWS::Logs::LogGroup": "Delete",
-    "AWS::SecretsManager::Secret": "Delete",
+    "AWS::S3::Bucket": ("RetainExceptOnCreate", "Retain"),
+    "AWS::DynamoDB::Table": ("RetainExceptOnCreate", "Retain"),
+    "AWS::SQS::Queue": ("Delete", "Delete"),
+    "AWS::Logs::LogGroup": ("Delete", "Delete"),
+    "AWS::SecretsManager::Secret": ("Delete", "Delete"),
 }
 
 
@@ -62,7 +62,7 @@ def test_what_holds_data_outlives_its_stack_and_everything_stateful_says_so(temp
     for name, resource in resources(template).items():
         if resource["Type"] in STATEFUL:
             wanted = STATEFUL[resource["Type"]]
-            assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == (wanted, wanted), name
+            assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == wanted, name
 
 
 def test_every_resource_that_takes_tags_says_its_stack(template: str) -> None:

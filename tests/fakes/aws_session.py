@@ -53,17 +53,18 @@ class FakeSession:
         return _Client(self, service)
 
     def run(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
-        """One call, alone: moto's tables are not made for threads."""
+        """One call, alone: moto's tables are not made for threads. Faults strike outside, as other processes do."""
         with self.lock:
             self.calls.append((service, operation))
             number = len(self.calls)
-            if self.before:
-                self.before(number, service, operation)
-            try:
+        if self.before:
+            self.before(number, service, operation)
+        try:
+            with self.lock:
                 return call()
-            finally:
-                if self.after:
-                    self.after(number, service, operation)
+        finally:
+            if self.after:
+                self.after(number, service, operation)
 
 
 _CLIENTS: dict[str, Any] = {}

@@ -209,7 +209,7 @@ class FakePlatform:
 
     # What can be seen
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def stored(self, prefix: str = "") -> list[str]:
         """The keys in the bucket."""
         found = real_client("s3").list_objects_v2(Bucket=BUCKET, Prefix=prefix)
         return [item["Key"] for item in found.get("Contents", ())]

@@ -1,4 +1,4 @@
-"""What the EC2 tests share: the service with fakes for everything beyond it, every answer checked against EC2's model."""
+"""What the EC2 tests share: the service, fakes of all beyond it, every answer checked against EC2's model."""
 
 from __future__ import annotations
 

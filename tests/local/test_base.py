@@ -7,8 +7,8 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +55,17 @@ def of(base: Base, service: str) -> Any:
 def save(base: Base) -> None:
     """Ask for a snapshot and wait until one that began afterwards is whole."""
     mark = base.settings.folder / "state" / "saved"
-    asked = time.time_ns()
-    base.save()
-    assert until(lambda: mark.exists() and mark.stat().st_mtime_ns > asked)
-    asked = time.time_ns()
-    base.save()
-    assert until(lambda: mark.stat().st_mtime_ns > asked)
+
+    def count() -> str:
+        return mark.read_text() if mark.exists() else ""
+
+    def has_counted_on(before: str) -> bool:
+        return count() not in ("", before)
+
+    for _ in range(2):
+        before = count()
+        base.save()
+        assert until(partial(has_counted_on, before))
 
 
 def alive(pid: int) -> bool:

@@ -19,7 +19,7 @@ from ncap_iac.errors import CloudError
 from ncap_iac.local.cloud import CloudRunningError, LocalCloud, serve
 from ncap_iac.local.cloud_record import CloudRecord, read_record
 from ncap_iac.local.paths import CloudNameError
-from tests.local.cloud_rig import local_cloud, own_places, root_client, running_cloud, until
+from tests.local.cloud_rig import local_cloud, root_client, running_cloud, until
 from tests.local.edge_rig import client
 
 pytestmark = pytest.mark.cloud
@@ -27,14 +27,8 @@ pytestmark = pytest.mark.cloud
 
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[LocalCloud]:
-    """Clouds in processes of their own, under a home whose emulator is the shared one."""
-    home = tmp_path / "home"
-    (home / "cache").mkdir(parents=True)
-    shared = own_places(tmp_path).base
-    shared.mkdir(parents=True, exist_ok=True)
-    (home / "cache" / "base").symlink_to(shared)
-    environment = {**os.environ, "NEUROCAAS_HOME": str(home)}
-    running = LocalCloud(replace(own_places(home), cache=home / "cache"), environment, lambda text: None)
+    """Clouds in processes of their own."""
+    running = local_cloud(tmp_path)
     try:
         yield running
     finally:
@@ -101,6 +95,17 @@ def test_state_survives_a_kill_of_every_process(local: LocalCloud) -> None:
     assert until(lambda: local.status("default") is None)
     assert read_record(local.places.cloud("default").record) is not None
     assert state(local.start("default", port=0)) == (b"object", "parameter")
+
+
+def test_a_cloud_whose_edge_was_killed_can_be_started_again_at_once(local: LocalCloud) -> None:
+    record = local.start("default", port=0)
+    make_state(record)
+    processes = descendants(record.pid)
+    os.kill(record.pid, signal.SIGKILL)
+    assert until(lambda: local.status("default") is None)
+    again = local.start("default", port=0)
+    assert state(again) == (b"object", "parameter")
+    assert until(lambda: not running(processes))
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])

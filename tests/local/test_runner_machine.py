@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -184,6 +185,23 @@ def test_no_process_of_a_machine_survives_it(room: Room, tmp_path: Path) -> None
     assert processes_named(mark) == []
 
 
+def warden_of(pid: str) -> int:
+    """The first process above this one that is of this project."""
+    while b"runner.nursery" not in Path(f"/proc/{pid}/cmdline").read_bytes() or has_sandbox_above(pid):
+        pid = parent_of(pid)
+    return int(pid)
+
+
+def has_sandbox_above(pid: str) -> bool:
+    """Processes that hold namespaces are forks of the warden and look like it."""
+    above = parent_of(parent_of(pid))
+    return b"runner.nursery" in Path(f"/proc/{above}/cmdline").read_bytes()
+
+
+def parent_of(pid: str) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+
+
 def processes_named(mark: str) -> list[str]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
@@ -202,8 +220,7 @@ def test_machines_end_when_their_warden_is_killed(room: Room, tmp_path: Path) ->
     python = "$NEUROCAAS_IMAGE/env/bin/python"
     room.boot(f'#!/bin/sh\n{python} -I -c \'import os; os.execvp("sleep", ["{mark}", "300"])\'\n')
     wait_for(lambda: processes_named(mark))
-    warden = room.room._wardens["i-1"]
-    warden.kill()
+    os.kill(warden_of(processes_named(mark)[0]), signal.SIGKILL)
     report = room.ended()
     assert report.cause is Cause.LOST
     wait_for(lambda: not processes_named(mark))
@@ -315,3 +332,17 @@ def test_there_is_always_a_rung_and_the_strongest_comes_first() -> None:
         rung for rung in RUNGS if rung is not Rung.BUBBLEWRAP
     )
     assert strongest_isolation([]).rung is Rung.PROCESS
+
+
+@any_rung
+def test_machines_live_on_when_the_nursery_is_killed_and_the_next_boot_gets_another(room: Room, tmp_path: Path) -> None:
+    mark = f"{tmp_path.name}-first"
+    python = "$NEUROCAAS_IMAGE/env/bin/python"
+    room.boot(f'#!/bin/sh\n{python} -I -c \'import os; os.execvp("sleep", ["{mark}", "300"])\'\n')
+    wait_for(lambda: processes_named(mark))
+    nursery = parent_of(str(warden_of(processes_named(mark)[0])))
+    os.kill(int(nursery), signal.SIGKILL)
+    room.boot("#!/bin/sh\necho second\n", "i-2")
+    room.ended("i-2")
+    assert "second" in room.console("i-2")
+    assert processes_named(mark)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 
 from tests.fakes.platform import FakePlatform
@@ -20,15 +18,18 @@ def _calls_of_submission(platform: FakePlatform, count: int) -> int:
     return len(platform.session.calls)
 
 
-@pytest.mark.parametrize(("count", "limit"), [(1, 10), (10, 12), (100, 20)])
+@pytest.mark.parametrize(
+    ("count", "limit"),
+    [
+        (1, 10),
+        (10, 12),
+        # moto copies its table for every transaction, which makes these slow; the calls are what counts.
+        pytest.param(100, 20, marks=pytest.mark.benchmark),
+        pytest.param(1000, 100, marks=pytest.mark.benchmark),
+    ],
+)
 def test_a_submission_costs_few_calls(platform: FakePlatform, count: int, limit: int) -> None:
     assert _calls_of_submission(platform, count) <= limit
-
-
-@pytest.mark.benchmark
-def test_a_submission_of_a_thousand_costs_a_hundred_calls(platform: FakePlatform) -> None:
-    assert _calls_of_submission(platform, 1000) <= 100
-    print(Counter(operation for _, operation in platform.session.calls))
 
 
 def test_a_submission_costs_the_same_after_any_history(platform: FakePlatform) -> None:

@@ -1,4 +1,4 @@
-"""Events that come twice, at once, late, swapped or never, and functions that die: one job, one reservation, one end."""
+"""Events twice, at once, late, swapped or never, and functions that die: one job, one reservation, one end."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_events_before_the_launch_is_written_down_are_not_lost(platform: FakePla
     platform.session.after = None
     first = platform.instances[0]
     platform.change(first, "running")
-    assert f"logs/active/{first}.json" in platform.keys()
+    assert f"logs/active/{first}.json" in platform.stored()
     platform.end(first, job=JOB, label="x.csv")
     platform.deliver(event)
     for instance, label in zip(platform.instances[1:], ("y.csv", "z.csv"), strict=True):
@@ -179,7 +179,7 @@ def test_state_changes_in_any_order_and_twice_come_to_one_end(platform: FakePlat
         platform.change(instance, state)
     assert platform.result(JOB, "end").startswith("SUCCEEDED")
     assert len(platform.end_markers()) == 1
-    assert platform.keys("logs/active/") == []
+    assert platform.stored("logs/active/") == []
     assert json.loads(platform.text(f"logs/demo/{instance}.json"))["start"] == "2026-11-22T10:00:00Z"
     assert platform.in_flight() == 0
 
@@ -190,7 +190,7 @@ def test_two_ends_at_once_are_one_end(platform: FakePlatform) -> None:
         platform.report(instance, job=JOB, label=key.rpartition("/")[2])
         platform.vanish(instance)
     ends = [
-        lambda it=it, state=state: platform.change(it, state)  # type: ignore[misc]
+        lambda it=it, state=state: platform.change(it, state)
         for it in platform.instances
         for state in ("shutting-down", "terminated")
     ]
@@ -201,7 +201,7 @@ def test_two_ends_at_once_are_one_end(platform: FakePlatform) -> None:
 def test_without_any_event_the_sweeper_comes_to_the_same_end(platform: FakePlatform) -> None:
     platform.deliver(_three(platform))
     platform.sweep(minutes=2)
-    assert len(platform.keys("logs/active/")) == 3
+    assert len(platform.stored("logs/active/")) == 3
     for instance, key in zip(platform.instances, THREE, strict=True):
         platform.report(instance, job=JOB, label=key.rpartition("/")[2])
         platform.vanish(instance)
@@ -216,7 +216,7 @@ def test_two_submissions_never_both_get_the_last_dollar(platform: FakePlatform) 
     platform.set_budget("0.11")
     platform.upload()
     events = [platform.submission(timestamp=str(k), key=f"demo/submissions/{k}submit.json") for k in range(6)]
-    assert _at_once(*[lambda event=event: platform.deliver(event) for event in events]) == []  # type: ignore[misc]
+    assert _at_once(*[lambda event=event: platform.deliver(event) for event in events]) == []
     assert len(platform.instances) == 1
     assert platform.budget()[0] <= 110_000
     outcomes = [row["state"] for row in platform.rows("JOB#") if row["sk"] == "JOB"]

@@ -25,7 +25,7 @@ def test_one_dataset_becomes_one_instance_and_ends_well(platform: FakePlatform) 
     record = json.loads(platform.text(f"logs/demo/{instance}.json"))
     assert record["start"] == "2026-11-22T10:00:00Z"
     assert record["end"] == "2026-11-22T10:10:30Z"
-    assert platform.keys("logs/active/") == []
+    assert platform.stored("logs/active/") == []
     committed, spent = platform.budget()
     assert committed == spent == round(record["cost"] * 1_000_000)
     assert platform.in_flight() == 0
@@ -195,10 +195,10 @@ def test_cancelling_ends_the_instances_and_then_the_job(platform: FakePlatform) 
 def test_cancelling_an_unknown_or_foreign_job_changes_nothing(platform: FakePlatform, job: str) -> None:
     platform.upload()
     platform.submit()
-    before = platform.keys()
+    before = platform.stored()
     key = "lab2/submissions/submit.json"
     platform.deliver(platform.event_for(key, platform.put(key, {"cancel": job})))
-    assert platform.keys() == sorted([*before, key])
+    assert platform.stored() == sorted([*before, key])
     assert len(platform.living()) == 1
 
 

@@ -169,9 +169,9 @@ def test_a_budget_of_zero_means_zero(platform: FakePlatform) -> None:
 )
 def test_other_keys_are_ignored(platform: FakePlatform, key: str) -> None:
     version = platform.put(key, {"dataname": "x"})
-    before = platform.keys()
+    before = platform.stored()
     platform.deliver(platform.event_for(key, version))
-    assert platform.keys() == before
+    assert platform.stored() == before
     assert platform.session.calls == []
 
 

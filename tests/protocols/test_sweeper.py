@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 
-from tests.fakes.aws_session import real_client
+import pytest
+from jobmanager.errors import AwsError
+from jobmanager.sweeping import sweep
+
+from tests.fakes.aws_session import real_client, refuse
 from tests.fakes.platform import FakePlatform
 
 JOB = "job__kalman-lds_1"
@@ -45,7 +49,7 @@ def test_an_instance_ec2_does_not_show_yet_is_not_lost(platform: FakePlatform) -
     assert platform.session.invoked == []
     platform.session.hidden = set()
     platform.sweep(minutes=30)
-    assert platform.keys(f"logs/demo/{instance}") == []
+    assert platform.stored(f"logs/demo/{instance}") == []
 
 
 def test_an_instance_gone_without_a_trace_is_closed_and_replaced(platform: FakePlatform) -> None:
@@ -128,17 +132,24 @@ def test_certificates_of_running_jobs_are_refreshed_once_a_minute(platform: Fake
 
 
 def test_one_thing_that_cannot_be_repaired_does_not_keep_the_others(platform: FakePlatform) -> None:
-    instance = _run(platform)
-    platform.report(instance, job=JOB)
-    platform.vanish(instance)
+    first = _run(platform)
     platform.submit(timestamp="2")
-    other = platform.instances[1]
-    platform.vanish(other)
-    platform.put("demo/results/job__kalman-lds_2/logs/DATASET_NAME:x.csv_STATUS.txt", b"\x00 not json")
-    platform.session.before = None
-    real_client("lambda")
+    second = platform.instances[1]
+    for instance, job in ((first, JOB), (second, "job__kalman-lds_2")):
+        platform.report(instance, job=job)
+        platform.vanish(instance)
+    faults = [refuse("GetObject", "InternalError")]
+
+    def strike(_: int, service: str, operation: str) -> None:
+        if operation == "get_object" and faults:
+            raise faults.pop()
+
+    platform.session.before = strike
+    with pytest.raises(AwsError, match="InternalError"):
+        platform.sweep(minutes=1)
+    assert len(platform.end_markers()) == 1
     platform.sweep(minutes=1)
-    assert platform.result(JOB, "end").startswith("SUCCEEDED")
+    assert len(platform.end_markers()) == 2
 
 
 def test_two_sweeps_at_once_do_no_harm(platform: FakePlatform) -> None:
@@ -151,8 +162,6 @@ def test_two_sweeps_at_once_do_no_harm(platform: FakePlatform) -> None:
     def also_sweep(number: int, service: str, operation: str) -> None:
         if operation == "describe_instances":
             platform.session.after = None
-            from jobmanager.sweeping import sweep
-
             sweep(rival)
 
     platform.session.after = also_sweep

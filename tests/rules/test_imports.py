@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STDLIB = frozenset(sys.stdlib_module_names) | {"__future__"}
 
 MAY_IMPORT = {
-    "ncap_iac": {"ncap_iac", "ncap_compiler", "boto3", "botocore", "s3transfer", "yaml", "rich", "uv"},
+    "ncap_iac": {"ncap_iac", "ncap_compiler", "boto3", "botocore", "s3transfer", "yaml", "rich", "uv", "jsonschema"},
     "utils/ncap_compiler": {"ncap_compiler", "troposphere", "jsonschema", "referencing"},
     "protocols": {"boto3", "botocore", "s3transfer", "yaml", "jobmanager", "workflow"},
     "experiments": {"numpy", "matplotlib", "experiments"},
@@ -25,8 +25,7 @@ IMPURE = {"os", "time", "random", "secrets", "uuid", "socket", "subprocess", "ur
 
 
 def modules(folder: str) -> Iterator[Path]:
-    for path in sorted((ROOT / folder).rglob("*.py")):
-        yield path
+    yield from sorted((ROOT / folder).rglob("*.py"))
 
 
 def imported_names(path: Path) -> Iterator[tuple[str, int]]:

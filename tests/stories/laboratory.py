@@ -71,7 +71,7 @@ class Laboratory:
     def client(self, service: str, key: Mapping[str, str] | None = None) -> Any:
         """A plain boto3 client of the cloud: root, or somebody's own keys. One try, so that no 5xx is hidden."""
         record = self.record()
-        found = key or {"AccessKeyId": record["accessKeyId"], "SecretAccessKey": record["secretAccessKey"]}
+        found = key or {"AccessKeyId": record["access_key_id"], "SecretAccessKey": record["secret_access_key"]}
         return boto3.client(
             service,
             endpoint_url=record["endpoint"],

@@ -42,11 +42,15 @@ def certificate(s3: Any, group: str, job: str) -> str:
 
 
 def live_instances(laboratory: Laboratory) -> list[str]:
-    pages = laboratory.client("ec2").get_paginator("describe_instances").paginate(
-        Filters=[
-            {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
-            {"Name": "tag:analysis", "Values": [BUCKET]},
-        ]
+    pages = (
+        laboratory.client("ec2")
+        .get_paginator("describe_instances")
+        .paginate(
+            Filters=[
+                {"Name": "instance-state-name", "Values": ["pending", "running", "stopping", "stopped"]},
+                {"Name": "tag:analysis", "Values": [BUCKET]},
+            ]
+        )
     )
     return [i["InstanceId"] for page in pages for r in page["Reservations"] for i in r["Instances"]]
 
@@ -72,12 +76,12 @@ def submit(s3: Any, name: str, **fields: object) -> str:
     return f"job__{BUCKET}_{name}"
 
 
-REFUSALS = {
+REFUSALS: dict[str, tuple[dict[str, object], str]] = {
     "missing-dataset": ({"dataname": "demo/inputs/nowhere.txt"}, "demo/inputs/nowhere.txt"),
     "foreign-dataset": ({"dataname": "neighbours/inputs/theirs.txt"}, "neighbours"),
     "climbing-dataset": ({"dataname": "demo/inputs/../../neighbours/inputs/theirs.txt"}, ".."),
     "empty-list": ({"dataname": []}, "dataname"),
-    "wrong-type": ({"dataname": 7}, "dataname"),
+    "wrong-type": ({"dataname": 7}, "7"),
     "absurd-instance": ({"instance_type": "u-24tb1.metal"}, "u-24tb1.metal"),
     "bad-parameter": ({"configname": "demo/configs/bad.json"}, "mode"),
     "negative-duration": ({"configname": "demo/configs/negative.json"}, "__duration__"),
@@ -122,7 +126,9 @@ def test_a_broken_submit_file_still_gets_an_answer(laboratory: Laboratory, s3: A
 
 
 def prefixes(s3: Any) -> list[Any]:
-    found: list[Any] = s3.list_objects_v2(Bucket=BUCKET, Prefix="demo/results/", Delimiter="/").get("CommonPrefixes", [])
+    found: list[Any] = s3.list_objects_v2(Bucket=BUCKET, Prefix="demo/results/", Delimiter="/").get(
+        "CommonPrefixes", []
+    )
     return found
 
 
@@ -153,8 +159,12 @@ def test_one_failure_among_good_datasets_is_partial_and_keeps_the_results(labora
     config = upload(s3, "demo", {"mode": "copy"}, "copy")
     s3.put_object(Bucket=BUCKET, Key="demo/inputs/weird name + é.txt", Body=b"two")
 
-    job = submit(s3, "odd: names (1)".replace("(", "").replace(")", ""), configname=config,
-                 dataname=["demo/inputs/a.txt", "demo/inputs/weird name + é.txt"])
+    job = submit(
+        s3,
+        "odd: names (1)".replace("(", "").replace(")", ""),
+        configname=config,
+        dataname=["demo/inputs/a.txt", "demo/inputs/weird name + é.txt"],
+    )
 
     assert wait_for_end(s3, "demo", job).splitlines()[0] == "SUCCEEDED"
     names = [

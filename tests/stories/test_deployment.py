@@ -17,8 +17,8 @@ pytestmark = pytest.mark.cloud
 def aws(laboratory: Laboratory, *words: str) -> subprocess.CompletedProcess[str]:
     record = laboratory.record()
     environment = laboratory.environment() | {
-        "AWS_ACCESS_KEY_ID": record["accessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": record["secretAccessKey"],
+        "AWS_ACCESS_KEY_ID": record["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": record["secret_access_key"],
         "AWS_DEFAULT_REGION": record["region"],
     }
     script = Path(sys.executable).with_name("aws")
@@ -33,25 +33,38 @@ def aws(laboratory: Laboratory, *words: str) -> subprocess.CompletedProcess[str]
 
 
 def test_the_aws_command_line_deploys_the_compiled_file(laboratory: Laboratory, tmp_path: Path) -> None:
+    """The same file, without us: a stack made by `aws cloudformation deploy` is what `ncap` would have made."""
+    folder = laboratory.project / "user_profiles" / "outside"
+    folder.mkdir()
+    group = {
+        "AffiliateName": "outsiders",
+        "UserNames": ["outside-member"],
+        "Pipelines": ["faulty"],
+        "Budget": {"faulty": 1},
+    }
+    (folder / "user_config_template.json").write_text(json.dumps({"UXData": {"Affiliates": [group]}}))
     template = tmp_path / "users.json"
-    laboratory.ncap("profile", "compile", "demo", "--out", str(template))
-    again = json.loads(template.read_text())
-    # The same groups under another name would collide; one harmless change makes it a real update.
-    again["Description"] = "changed by hand"
-    template.write_text(json.dumps(again, indent=1))
-
-    done = aws(
-        laboratory, "cloudformation", "deploy", "--template-file", str(template), "--stack-name", "neurocaas-users-demo",
-        "--capabilities", "CAPABILITY_NAMED_IAM",
+    laboratory.ncap("profile", "compile", "outside", "-o", str(template))
+    deploy = (
+        *("cloudformation", "deploy", "--template-file", str(template), "--stack-name", "neurocaas-users-outside"),
+        *("--capabilities", "CAPABILITY_NAMED_IAM", "--no-fail-on-empty-changeset"),
     )
-    assert done.returncode == 0, done.stdout + done.stderr
 
-    unchanged = aws(
-        laboratory, "cloudformation", "deploy", "--template-file", str(template), "--stack-name", "neurocaas-users-demo",
-        "--capabilities", "CAPABILITY_NAMED_IAM",
+    first = aws(laboratory, *deploy)
+    again = aws(laboratory, *deploy)
+
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "Successfully created" in first.stdout
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "No changes to deploy" in again.stdout + again.stderr
+    assert laboratory.ncap("profile", "plan", "outside", "--output", "json").data["changes"] == []
+    assert laboratory.member_key("outside-member")["AccessKeyId"].startswith("AKIA")
+    deleted = aws(laboratory, "cloudformation", "delete-stack", "--stack-name", "neurocaas-users-outside")
+    assert deleted.returncode == 0, deleted.stderr
+    waited = aws(
+        laboratory, "cloudformation", "wait", "stack-delete-complete", "--stack-name", "neurocaas-users-outside"
     )
-    assert unchanged.returncode == 0
-    assert "No changes to deploy" in unchanged.stdout + unchanged.stderr
+    assert waited.returncode == 0, waited.stderr
 
 
 def test_a_member_can_use_the_plain_aws_command_line(laboratory: Laboratory, tmp_path: Path) -> None:
@@ -64,7 +77,10 @@ def test_a_member_can_use_the_plain_aws_command_line(laboratory: Laboratory, tmp
     }
     (tmp_path / "a.txt").write_text("hello")
     command = [str(Path(sys.executable).with_name("aws")), "--endpoint-url", record["endpoint"], "s3"]
-    for words in (["cp", str(tmp_path / "a.txt"), "s3://faulty/demo/inputs/cli.txt"], ["ls", "s3://faulty/demo/inputs/"]):
+    for words in (
+        ["cp", str(tmp_path / "a.txt"), "s3://faulty/demo/inputs/cli.txt"],
+        ["ls", "s3://faulty/demo/inputs/"],
+    ):
         done = subprocess.run([*command, *words], env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     assert "cli.txt" in done.stdout

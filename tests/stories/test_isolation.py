@@ -21,15 +21,16 @@ SECRET_KEY = "neighbours/inputs/secret.txt"
 
 SPY = """#!/bin/sh
 cat > spy.py <<'END'
-import boto3, botocore, sys
-s3 = boto3.client("s3")
+import boto3, botocore, os
+session = boto3.Session(region_name=os.environ["AWS_REGION"])
+s3 = session.client("s3")
 def attempt(name, call, **arguments):
     try:
         call(**arguments)
         print("SPY", name, "allowed", flush=True)
     except botocore.exceptions.ClientError as error:
         print("SPY", name, error.response["Error"]["Code"], flush=True)
-print("SPY identity", boto3.client("sts").get_caller_identity()["Arn"], flush=True)
+print("SPY identity", session.client("sts").get_caller_identity()["Arn"], flush=True)
 attempt("own-input", s3.get_object, Bucket="faulty", Key="demo/inputs/own.txt")
 attempt("own-result", s3.put_object, Bucket="faulty", Key="demo/results/spy/x.txt", Body=b"x")
 attempt("foreign-input", s3.get_object, Bucket="faulty", Key="neighbours/inputs/secret.txt")
@@ -39,10 +40,11 @@ attempt("root-list", s3.list_objects_v2, Bucket="faulty")
 attempt("own-submission", s3.put_object, Bucket="faulty", Key="demo/submissions/submit.json", Body=b"{}")
 attempt("delete-bucket", s3.delete_bucket, Bucket="faulty")
 attempt("bucket-policy", s3.put_bucket_policy, Bucket="faulty", Policy="{}")
-attempt("ledger", boto3.client("dynamodb").scan, TableName="neurocaas-ledger")
-attempt("launch", boto3.client("ec2").run_instances, ImageId="ami-1", InstanceType="m7i.large", MinCount=1, MaxCount=1)
-attempt("terminate", boto3.client("ec2").terminate_instances, InstanceIds=["i-0123456789abcdef0"])
-attempt("credentials", boto3.client("secretsmanager").get_secret_value, SecretId="/neurocaas/members/neighbour-member")
+attempt("ledger", session.client("dynamodb").scan, TableName="neurocaas-ledger")
+attempt("launch", session.client("ec2").run_instances, ImageId="ami-1", InstanceType="t3.large", MinCount=1, MaxCount=1)
+attempt("terminate", session.client("ec2").terminate_instances, InstanceIds=["i-0123456789abcdef0"])
+secrets = session.client("secretsmanager")
+attempt("credentials", secrets.get_secret_value, SecretId="/neurocaas/members/neighbour-member")
 END
 "$NEUROCAAS_IMAGE/tool/bin/python" spy.py
 shutdown -h now
@@ -76,10 +78,15 @@ def test_a_member_reaches_only_the_folders_of_the_own_group(laboratory: Laborato
         "list a prefix of both": code_of(s3.list_objects_v2, Bucket=BUCKET, Prefix=""),
         "get foreign": code_of(s3.get_object, Bucket=BUCKET, Key=SECRET_KEY),
         "copy foreign": code_of(
-            s3.copy_object, Bucket=BUCKET, Key="demo/inputs/stolen.txt", CopySource={"Bucket": BUCKET, "Key": SECRET_KEY}
+            s3.copy_object,
+            Bucket=BUCKET,
+            Key="demo/inputs/stolen.txt",
+            CopySource={"Bucket": BUCKET, "Key": SECRET_KEY},
         ),
         "put foreign": code_of(s3.put_object, Bucket=BUCKET, Key="neighbours/inputs/x", Body=b"x"),
-        "submit for others": code_of(s3.put_object, Bucket=BUCKET, Key="neighbours/submissions/submit.json", Body=b"{}"),
+        "submit for others": code_of(
+            s3.put_object, Bucket=BUCKET, Key="neighbours/submissions/submit.json", Body=b"{}"
+        ),
         "delete foreign": code_of(s3.delete_object, Bucket=BUCKET, Key=SECRET_KEY),
         "forge a usage record": code_of(s3.put_object, Bucket=BUCKET, Key="logs/demo/i-0.json", Body=b"{}"),
         "forge a result": code_of(s3.put_object, Bucket=BUCKET, Key="demo/results/x/end.txt", Body=b"x"),
@@ -100,7 +107,9 @@ def test_a_member_has_no_right_beyond_s3(laboratory: Laboratory) -> None:
         code_of(laboratory.client("cloudformation", key).describe_stacks),
         code_of(laboratory.client("dynamodb", key).scan, TableName="neurocaas-ledger"),
         code_of(laboratory.client("ssm", key).get_parameter, Name="/neurocaas/budgets/demo/faulty"),
-        code_of(laboratory.client("ssm", key).put_parameter, Name="/neurocaas/budgets/demo/faulty", Value="9", Type="String"),
+        code_of(
+            laboratory.client("ssm", key).put_parameter, Name="/neurocaas/budgets/demo/faulty", Value="9", Type="String"
+        ),
         code_of(laboratory.client("iam", key).create_access_key, UserName="neighbour-member"),
     }
 
@@ -130,7 +139,9 @@ def test_wrong_secrets_and_unsigned_requests_are_refused(laboratory: Laboratory)
     key = dict(laboratory.member_key("demo-member"))
     key["SecretAccessKey"] = "x" * 40
 
-    assert code_of(laboratory.client("s3", key).list_objects_v2, Bucket=BUCKET, Prefix="demo/") == "SignatureDoesNotMatch"
+    assert (
+        code_of(laboratory.client("s3", key).list_objects_v2, Bucket=BUCKET, Prefix="demo/") == "SignatureDoesNotMatch"
+    )
     assert code_of(laboratory.client("ec2", key).describe_instances) in {"AuthFailure", "SignatureDoesNotMatch"}
     with pytest.raises(urllib.error.HTTPError, match="403"):
         urllib.request.urlopen(f"{laboratory.record()['endpoint']}/{BUCKET}/{SECRET_KEY}")
@@ -173,7 +184,7 @@ def console_when_ended(ec2: Any, instance: str) -> str:
 def test_no_secret_is_in_a_template_an_output_or_a_log(laboratory: Laboratory) -> None:
     """Members' and root's secrets are looked for wherever text is kept that people read or copy."""
     secrets = [laboratory.member_key(m)["SecretAccessKey"] for m in ("demo-member", "neighbour-member")]
-    secrets.append(laboratory.record()["secretAccessKey"])
+    secrets.append(laboratory.record()["secret_access_key"])
     cloudformation = laboratory.client("cloudformation")
     texts = []
     for stack in cloudformation.describe_stacks()["Stacks"]:

@@ -148,7 +148,7 @@ def test_everything_listens_on_loopback_only(laboratory: Laboratory) -> None:
     """Sockets of all processes of the cloud, from the kernel's tables."""
     folder = laboratory.home / "clouds" / laboratory.cloud
     inodes = {
-        os.readlink(link)[8:-1]
+        _target(link)[8:-1]
         for pid in [laboratory.record()["pid"], *processes_of(folder)]
         for link in Path(f"/proc/{pid}/fd").iterdir()
         if link.is_symlink() and _target(link).startswith("socket:[")
@@ -165,6 +165,6 @@ def test_everything_listens_on_loopback_only(laboratory: Laboratory) -> None:
 
 def _target(link: Path) -> str:
     try:
-        return os.readlink(link)
+        return str(link.readlink())
     except OSError:
         return ""

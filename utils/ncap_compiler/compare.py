@@ -102,7 +102,7 @@ def _change(name: str, before: dict[str, Json] | None, after: dict[str, Json] | 
             resource=name,
             type=str(present.get("Type")),
             verb=Verb.ADDED if before is None else Verb.REMOVED,
-            keeps=before is not None and before.get("DeletionPolicy") == "Retain",
+            keeps=before is not None and str(before.get("DeletionPolicy", "")).startswith("Retain"),
             granted=granted,
             revoked=revoked,
         )

@@ -25,13 +25,15 @@ from ncap_iac.local.cloudformation.workers import Workers
 from ncap_iac.local.service import ServiceError
 
 Shape = dict[str, Any]
+Done = Callable[[], None]
+"""Called when the work in the background has ended."""
 Request = Mapping[str, Any]
 NO_UPDATES = "No updates are to be performed."
 _NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Outside:
     """What requests need beside the world of planning."""
 
     world: World
@@ -52,11 +54,11 @@ class Proposal:
 class StackDesk:
     """Create, update, delete; shared by direct requests and change sets."""
 
-    def __init__(self, surroundings: Surroundings, workers: Workers) -> None:
-        self._surroundings = surroundings
-        self._world = surroundings.world
-        self._records = surroundings.world.records
-        self._operations = Operations(surroundings.world)
+    def __init__(self, outside: Outside, workers: Workers) -> None:
+        self._outside = outside
+        self._world = outside.world
+        self._records = outside.world.records
+        self._operations = Operations(outside.world)
         self._workers = workers
         self.lock = threading.RLock()
         """Held while a request looks at a stack and decides."""
@@ -97,7 +99,7 @@ class StackDesk:
         if self._records.stack(name) is not None:
             raise ServiceError("AlreadyExistsException", f"Stack [{name}] already exists")
         place = self._world.place
-        identity = f"{name}/{self._surroundings.new_id()}"
+        identity = f"{name}/{self._outside.new_id()}"
         stack_id = f"arn:{place.partition}:cloudformation:{place.region}:{place.account_id}:stack/{identity}"
         return StackRecord(stack_id, name, Status.REVIEW_IN_PROGRESS, Declaration(""), self._records.now())
 
@@ -109,13 +111,13 @@ class StackDesk:
                 raise invalid("Previous template does not exist; specify TemplateBody or TemplateURL.")
             text = self._records.template_text(previous.template_sha)
         else:
-            text = template_text(request, self._surroundings.client)
+            text = template_text(request, self._outside.client)
         template = parse_template(text)
         check_template(template, self._world.providers)
         capabilities = tuple(sorted(request.get("Capabilities", ())))
         check_capabilities(template, capabilities)
         given = given_parameters(request.get("Parameters", ()))
-        values = parameter_values(template, given, previous.parameters, self._surroundings.image_exists)
+        values = parameter_values(template, given, previous.parameters, self._outside.image_exists)
         tags = {tag["Key"]: tag["Value"] for tag in request["Tags"]} if "Tags" in request else dict(previous.tags)
         declaration = Declaration(self._records.keep_template(text), values, tags, capabilities)
         wanted = replace(stack, declaration=declaration)
@@ -123,7 +125,9 @@ class StackDesk:
         plan = make_plan(self._world, design, self._records.resources(stack.stack_id))
         return Proposal(replace(declaration, imports=plan.imports), template, plan)
 
-    def begin_creation(self, stack: StackRecord, declaration: Declaration, token: str, *, done: Any = None) -> None:
+    def begin_creation(
+        self, stack: StackRecord, declaration: Declaration, token: str, *, done: Done | None = None
+    ) -> None:
         """Note the stack and start making it; `done()` is called at the end."""
         stack = self._records.save_stack(replace(stack, declaration=declaration, token=token))
         stack = self._records.set_status(stack, Status.CREATE_IN_PROGRESS, "User Initiated")
@@ -148,7 +152,9 @@ class StackDesk:
         if stack.status not in UPDATABLE:
             raise invalid(f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.")
 
-    def begin_update(self, stack: StackRecord, declaration: Declaration, token: str, *, done: Any = None) -> None:
+    def begin_update(
+        self, stack: StackRecord, declaration: Declaration, token: str, *, done: Done | None = None
+    ) -> None:
         """Note what is wanted and start changing it; other change sets of the stack are void."""
         for change_set in self._records.change_sets():
             if change_set.stack_id == stack.stack_id and change_set.execution_status == "AVAILABLE":
@@ -164,6 +170,16 @@ class StackDesk:
         )
         stack = self._records.set_status(stack, Status.UPDATE_IN_PROGRESS, "User Initiated")
         self._begin(stack, self._operations.update, done)
+
+    def continue_rollback(self, request: Request) -> Shape:
+        """ContinueUpdateRollback: try again to return to what was before a failed update."""
+        with self.lock:
+            stack = self.existing(request["StackName"])
+            if stack.status is not Status.UPDATE_ROLLBACK_FAILED:
+                raise invalid(f"Stack:{stack.stack_id} is in {stack.status} state and can not continue its rollback.")
+            stack = self._records.set_status(stack, Status.UPDATE_ROLLBACK_IN_PROGRESS, "User Initiated")
+            self._begin(stack, self._operations.roll_back_update, None)
+        return {}
 
     def delete(self, request: Request) -> Shape:
         """DeleteStack; a name nobody knows is no error, as on AWS."""
@@ -199,7 +215,7 @@ class StackDesk:
     def template_of(self, request: Request) -> tuple[str, StackRecord | None]:
         """Text of the template a request brings, or of the stack it names."""
         if has_template(request):
-            return template_text(request, self._surroundings.client), None
+            return template_text(request, self._outside.client), None
         if "StackName" not in request:
             raise invalid("Either StackName, Template URL or Template Body must be specified.")
         stack = self.existing(request["StackName"])
@@ -211,7 +227,7 @@ class StackDesk:
             if stack.status.is_in_progress and stack.status is not Status.REVIEW_IN_PROGRESS:
                 self._begin(stack, self._operations.recover, None)
 
-    def _begin(self, stack: StackRecord, work: Callable[[StackRecord, Stopped], None], done: Any) -> None:
+    def _begin(self, stack: StackRecord, work: Callable[[StackRecord, Stopped], None], done: Done | None) -> None:
         def job(stopped: Stopped) -> None:
             try:
                 work(stack, stopped)

@@ -66,8 +66,8 @@ DIFFERENCES: tuple[Difference, ...] = (
 ENGINE_DIFFERENCES: tuple[str, ...] = (
     "Resources are made with the root credentials of the local cloud, whoever asked; AWS uses the caller's rights or a "
     "service role's. A caller still needs the right to the CloudFormation operation itself.",
-    "A stack whose exports others import is refused with a ValidationError at once; AWS accepts the request and cancels "
-    "it in an event.",
+    "Deleting a stack whose exports others import is refused with a ValidationError at once; AWS accepts the request "
+    "and cancels it in an event.",
     "Every declared property is read back from the service; a difference fails the resource. AWS trusts its services.",
     "A stack that was in progress when the local cloud stopped is rolled back, or its deletion finished, at the next "
     "start.",

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ncap_iac.local.cloudformation.records import Output, Records, StackRecord, Status
+from ncap_iac.local.cloudformation.book import Records
+from ncap_iac.local.cloudformation.records import Output, StackRecord, Status
 from ncap_iac.local.cloudformation.values import invalid
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from ncap_iac.local.cloudformation.exports import check_outputs
 from ncap_iac.local.cloudformation.graph import Graph, GraphRun, reverse, run_graph, within
 from ncap_iac.local.cloudformation.planning import Design, StackLookup, World
-from ncap_iac.local.cloudformation.provider import reason_of
+from ncap_iac.local.cloudformation.provider import ResourceError, reason_of
 from ncap_iac.local.cloudformation.records import OnFailure, ResourceRecord, StackRecord, Status
 from ncap_iac.local.cloudformation.steps import ResourceSteps
 from ncap_iac.local.cloudformation.values import Policy
@@ -268,4 +268,5 @@ def _failure(run: GraphRun, verb: str) -> str:
 
 
 def _is_unnoted(error: BaseException) -> bool:
-    return isinstance(error, ServiceError)
+    """Steps note what fails in a provider and raise ResourceError; anything else is in no event yet."""
+    return not isinstance(error, ResourceError)

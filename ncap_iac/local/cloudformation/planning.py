@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ncap_iac.local.cloudformation.book import Records
 from ncap_iac.local.cloudformation.drafts import Draft, make_draft
 from ncap_iac.local.cloudformation.exports import imported_value
 from ncap_iac.local.cloudformation.graph import order
 from ncap_iac.local.cloudformation.parameters import pseudo_parameters, typed_values
 from ncap_iac.local.cloudformation.provider import Provider
-from ncap_iac.local.cloudformation.records import Output, Records, ResourceChange, ResourceRecord, StackRecord
+from ncap_iac.local.cloudformation.records import Output, ResourceChange, ResourceRecord, StackRecord
 from ncap_iac.local.cloudformation.resolver import Resolver, Scope, evaluate_conditions
 from ncap_iac.local.cloudformation.template import Template, parse_template, scalar_text
 from ncap_iac.local.cloudformation.validation import Providers, active_resources, dependencies

@@ -76,6 +76,8 @@ class Provider(ABC):
     """Attributes that an update in place may change."""
     name: ClassVar[NameRule | None] = None
     tags: ClassVar[TagRule | None] = None
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """What a service sets for properties nobody declares; what an update that no longer names one returns to."""
     held: ClassVar[Mapping[str, str]] = {}
     """Properties the service behind cannot keep, with the reason: recorded with the stack, not enforced."""
     exact: ClassVar[frozenset[str]] = frozenset()

@@ -24,11 +24,15 @@ def differences(
     found: Properties,
     *,
     previous: Properties | None = None,
+    defaults: Properties | None = None,
     exact: Collection[str] = (),
     ordered: Collection[str] = (),
     secret: Collection[str] = (),
 ) -> list[str]:
-    """A sentence for every property that was not applied, or not removed when `previous` still had it."""
+    """A sentence for every property that was not applied, or not removed when `previous` still had it.
+
+    What is still there after its removal may be the service's default.
+    """
     comparison = _Comparison(exact, ordered)
     said = []
     for name, value in sorted(wanted.items()):
@@ -36,7 +40,9 @@ def differences(
             shown = ("a secret", "another value") if name in secret else (_shown(value), _shown(found.get(name)))
             said.append(f"property {name} was not applied by the service: wanted {shown[0]}, found {shown[1]}")
     for name, value in sorted((previous or {}).items()):
-        if name not in wanted and name in found and comparison.same(name, value, found[name], strict=True):
+        if name in wanted or name not in found or not comparison.same(name, value, found[name], strict=True):
+            continue
+        if name not in (defaults or {}) or not comparison.same(name, (defaults or {})[name], value, strict=True):
             said.append(f"property {name} was not removed by the service: it still has {_shown(found[name])}")
     return said
 

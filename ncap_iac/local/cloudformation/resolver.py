@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from ncap_iac.local.cloudformation.references import SUB_VARIABLE, attribute_target, condition_names, function_of
 from ncap_iac.local.cloudformation.template import Template, scalar_text
-from ncap_iac.local.cloudformation.values import NO_VALUE, UNKNOWN, contains_unknown, invalid
+from ncap_iac.local.cloudformation.values import NO_VALUE, UNKNOWN, invalid
 
 
 class Lookup(Protocol):
@@ -249,8 +249,3 @@ def evaluate_conditions(
 
 def _comparable(value: Any) -> Any:
     return scalar_text(value) if isinstance(value, (bool, int, float)) else value
-
-
-def is_known(value: object) -> bool:
-    """Whether a resolved value holds nothing UNKNOWN."""
-    return not contains_unknown(value)

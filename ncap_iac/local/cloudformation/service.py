@@ -6,18 +6,17 @@ import secrets
 import string
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ncap_iac.local.cloudformation.book import Records
 from ncap_iac.local.cloudformation.changesets import ChangeSetDesk
-from ncap_iac.local.cloudformation.desk import Request, Shape, StackDesk
-from ncap_iac.local.cloudformation.desk import Surroundings as DeskSurroundings
+from ncap_iac.local.cloudformation.desk import Outside, Request, Shape, StackDesk
 from ncap_iac.local.cloudformation.planning import World
 from ncap_iac.local.cloudformation.provider import Provider, Surface, reason_of
 from ncap_iac.local.cloudformation.providers import all_providers
-from ncap_iac.local.cloudformation.records import Records, StackRecord, Status
+from ncap_iac.local.cloudformation.records import StackRecord, Status
 from ncap_iac.local.cloudformation.reports import Reports
 from ncap_iac.local.cloudformation.values import Place
 from ncap_iac.local.cloudformation.workers import Workers
@@ -29,6 +28,7 @@ _REFUSED = {
     "DeletionMode": ("STANDARD",),
     "NotificationARNs": ([],),
     "ResourceTypes": ([],),
+    "ResourcesToSkip": ([],),
     "ResourcesToImport": ([],),
     "RoleARN": (),
     "RollbackConfiguration": ({}, {"RollbackTriggers": []}),
@@ -76,12 +76,13 @@ class CloudFormationService:
         if providers is None:
             providers = all_providers(Surface(surroundings.client, place, self._workers.pause))
         world = World(self._records, providers, place, self._zones, _random_text)
-        outside = DeskSurroundings(world, surroundings.client, self._image_exists, _new_id)
+        outside = Outside(world, surroundings.client, self._image_exists, _new_id)
         stacks = StackDesk(outside, self._workers)
         sets = ChangeSetDesk(world, stacks, _new_id)
         reports = Reports(world, stacks, sets)
         self._stacks = stacks
         self._operations: Mapping[str, Callable[[Request], Shape]] = {
+            "ContinueUpdateRollback": stacks.continue_rollback,
             "CreateChangeSet": sets.create,
             "CreateStack": stacks.create,
             "DeleteChangeSet": sets.delete,
@@ -186,4 +187,4 @@ class CloudFormationService:
         stack = self._records.stack(stack_id)
         if stack is not None and stack.status in _AFTER_FAILURE:
             reason = f"Internal error of the local cloud: {reason_of(error)}"
-            self._records.set_status(replace(stack), _AFTER_FAILURE[stack.status], reason)
+            self._records.set_status(stack, _AFTER_FAILURE[stack.status], reason)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ncap_iac.local.cloudformation.book import Records
 from ncap_iac.local.cloudformation.drafts import Draft, generated_name
 from ncap_iac.local.cloudformation.provider import Provider, ResourceError, reason_of
 from ncap_iac.local.cloudformation.readback import differences
-from ncap_iac.local.cloudformation.records import Records, ResourceRecord, StackRecord, Status
+from ncap_iac.local.cloudformation.records import ResourceRecord, StackRecord, Status
 from ncap_iac.local.cloudformation.validation import Providers
 from ncap_iac.local.cloudformation.values import Policy, Properties, RandomText
 
 _UNFINISHED = frozenset({Status.CREATE_FAILED, Status.UPDATE_FAILED, Status.UPDATE_IN_PROGRESS})
+_MAKING = frozenset({Status.CREATE_IN_PROGRESS, Status.UPDATE_IN_PROGRESS})
 _KEEPS = frozenset({Policy.RETAIN, Policy.RETAIN_EXCEPT_ON_CREATE})
 
 
@@ -47,6 +49,8 @@ class ResourceSteps:
     def update(self, stack: StackRecord, current: ResourceRecord, draft: Draft) -> ResourceRecord:
         """Bring a resource to its draft: nothing, in place, or by replacement. Raises ResourceError."""
         provider = self._providers[current.type]
+        if not current.physical_id and current.before is not None:
+            current = current.before
         unfinished = current.status in _UNFINISHED
         goal = replace(
             self._blank(draft),
@@ -62,7 +66,7 @@ class ResourceSteps:
             name for name in provider.create_only if draft.properties.get(name) != current.properties.get(name)
         )
         if not moved:
-            return self._change(stack, goal, {} if current.status is Status.CREATE_FAILED else current.properties)
+            return self._change(stack, goal, {} if _is_half_made(current) else current.properties)
         return self._replace(stack, goal, current, moved)
 
     def restore(self, stack: StackRecord, current: ResourceRecord) -> ResourceRecord:
@@ -77,16 +81,24 @@ class ResourceSteps:
             return self._records.save_resource(stack, before)
         if current.properties == before.properties and current.status not in _UNFINISHED:
             return self._records.save_resource(stack, before)
-        goal = replace(before, attributes=current.attributes)
-        return self._change(stack, goal, current.properties)
+        current = self._records.note_resource(stack, current, Status.UPDATE_IN_PROGRESS)
+        try:
+            later = self._providers[current.type].apply(current.physical_id, current.properties, before.properties)
+            restored = replace(before, attributes={**current.attributes, **later})
+            self._verify(self._providers[current.type], restored, current.properties)
+        except Exception as error:
+            self._records.note_resource(stack, current, Status.UPDATE_FAILED, reason_of(error))
+            raise ResourceError(reason_of(error)) from error
+        return self._records.note_resource(stack, restored, Status.UPDATE_COMPLETE)
 
     def remove(self, stack: StackRecord, record: ResourceRecord, *, force: bool = False) -> ResourceRecord:
         """Remove a resource unless its policy keeps it. Raises ResourceError.
 
         `force`: it was made by the operation being undone, and then RetainExceptOnCreate does not keep it.
         """
+        record = replace(record, physical_id=self.owned(record))
         kept = record.deletion_policy is Policy.RETAIN or (record.deletion_policy in _KEEPS and not force)
-        if kept and self.owned(record):
+        if kept and record.physical_id:
             return self._records.note_resource(stack, record, Status.DELETE_SKIPPED)
         record = self._records.note_resource(stack, record, Status.DELETE_IN_PROGRESS)
         try:
@@ -117,7 +129,7 @@ class ResourceSteps:
 
         A creation is only noted as begun after nothing of that name was found, so what is there now is ours.
         """
-        if record.physical_id or not record.status.is_in_progress:
+        if record.physical_id or record.status not in _MAKING:
             return record.physical_id
         return self._providers[record.type].find(record.properties) or ""
 
@@ -209,6 +221,7 @@ class ResourceSteps:
             wanted,
             found,
             previous=previous,
+            defaults=provider.defaults,
             exact=provider.exact,
             ordered=provider.ordered,
             secret=provider.secret,
@@ -217,9 +230,14 @@ class ResourceSteps:
             raise ResourceError("; ".join(said))
 
     def _delete(self, record: ResourceRecord) -> None:
-        physical_id = self.owned(record)
-        if physical_id:
-            self._providers[record.type].delete(physical_id, record.properties)
+        if record.physical_id:
+            self._providers[record.type].delete(record.physical_id, record.properties)
+
+
+def _is_half_made(record: ResourceRecord) -> bool:
+    """Whether its creation failed after the creating call: any of its properties may not be applied."""
+    replaced = record.before is not None and record.before.physical_id != record.physical_id
+    return record.status is Status.CREATE_FAILED or (record.status is Status.UPDATE_FAILED and replaced)
 
 
 def _held_note(record: ResourceRecord) -> str:

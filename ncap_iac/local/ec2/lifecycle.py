@@ -8,6 +8,7 @@ many cores, and a state that every client knows and waits for anyway is a better
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -35,6 +36,8 @@ SELF_INITIATED = Reason(
 _CONSOLE_S = 24 * 3600.0
 _RECORD_S = 48 * 3600.0
 """Records outlive their visibility: a client token is good for 24 hours after the end."""
+_WARM_UP_S = 10.0
+"""A warm-up is not abandoned: it would leave its files behind."""
 _CLEAN_EVERY_S = 3600.0
 _MIB = 1024 * 1024
 
@@ -72,6 +75,7 @@ class Lifecycle:
         self._cores = cores if self._slots == len(cores) else ()
         self._used: dict[str, int] = {}
         """Slot by instance."""
+        self._warmer = threading.Thread(target=self._warm, name="ec2 warm-up", daemon=True)
         self._is_open = False
         self._cleaned_at = 0.0
         self._room = MachineRoom(self._folder, self._hear, isolation=isolation)
@@ -81,7 +85,7 @@ class Lifecycle:
         """End what an earlier life of this process left running, go on with what waited."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._metadata.start()
-        threading.Thread(target=lambda: self._room.isolation, name="isolation probe", daemon=True).start()
+        self._warmer.start()
         with self.lock:
             self._is_open = True
             for instance in self._inventory.instances():
@@ -90,10 +94,19 @@ class Lifecycle:
             self._clean()
             self._fill()
 
+    def _warm(self) -> None:
+        """What the first launch would wait for: clients, a sandbox that works, the process wardens come from."""
+        with contextlib.suppress(Exception):  # whoever needs it meets the error, and can tell somebody
+            self._room.warm()
+            for name in ("iam", "sts"):
+                self._surroundings.client(name)
+
     def stop(self) -> None:
         """End all machines; what ran is recorded as terminated, what waited goes on waiting."""
         with self.lock:
             self._is_open = False
+        if self._warmer.is_alive():
+            self._warmer.join(_WARM_UP_S)
         self._room.close()
         self._metadata.stop()
 

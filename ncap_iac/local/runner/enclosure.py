@@ -2,6 +2,7 @@
 
 What each rung adds: `process` an own session, a clean environment, no way to gain a privilege or to reboot the host;
 `landlock` the kernel's refusal of foreign files; `user namespace` and `bubblewrap` an own view of files and processes.
+Each rung's module is imported when it is used: a warden's start is part of every boot.
 """
 
 from __future__ import annotations
@@ -11,9 +12,6 @@ import os
 import signal
 
 from ncap_iac.local.runner import linux
-from ncap_iac.local.runner.bubblewrap import bubblewrap_arguments
-from ncap_iac.local.runner.landlock import enter_landlock
-from ncap_iac.local.runner.namespaces import enter_namespaces
 from ncap_iac.local.runner.order import Order, Rung
 
 _CANNOT_RUN = 126
@@ -40,6 +38,8 @@ def _become_machine(order: Order, output: int) -> None:
         _leave_the_warden(output)
         program = [order.program] if order.program else list(_IDLE)
         if order.rung is Rung.BUBBLEWRAP:
+            from ncap_iac.local.runner.bubblewrap import bubblewrap_arguments
+
             program = bubblewrap_arguments(order, program)
         else:
             _enter(order)
@@ -72,8 +72,12 @@ def _enter(order: Order) -> None:
         linux.drop_capability(linux.CAP_SYS_BOOT)
         linux.forbid_gaining_privileges()
     if order.rung is Rung.NAMESPACES:
+        from ncap_iac.local.runner.namespaces import enter_namespaces
+
         enter_namespaces(order)
     elif order.rung is Rung.LANDLOCK:
+        from ncap_iac.local.runner.landlock import enter_landlock
+
         enter_landlock(order)
     os.chdir(order.folder)
 

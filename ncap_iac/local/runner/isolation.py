@@ -6,7 +6,6 @@ Whether a kernel, a container or a distribution's policy allows a sandbox cannot
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -15,12 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ncap_iac.local.runner.firmware import MachineFolder
+from ncap_iac.local.runner.nursery import Nursery
 from ncap_iac.local.runner.order import Bind, Cause, Order, Report, Rung
 from ncap_iac.local.runner.view import interpreter_view, system_view
 
 _PROBE_MEMORY = 1024**3
 _PROBE_S = 10.0
-_PACKAGE_ROOT = Path(__file__).resolve().parents[3]
 
 _PROBE = """#!/bin/sh
 echo x > "$HOME/x" || exit 10
@@ -40,14 +39,6 @@ class Isolation:
     bubblewrap: str | None = None
 
 
-def warden_command() -> list[str]:
-    """How to start a warden: isolated from the user's Python settings, with nothing but this package's folder."""
-    code = (
-        f"import sys; sys.path.insert(0, {str(_PACKAGE_ROOT)!r})\nfrom ncap_iac.local.runner.warden import main\nmain()"
-    )
-    return [sys.executable, "-I", "-S", "-c", code]
-
-
 def machine_temporary(rung: Rung, folder: MachineFolder) -> str:
     """TMPDIR of a machine: a rung that cannot show it a private /tmp names the private folder."""
     return "/tmp" if rung in (Rung.BUBBLEWRAP, Rung.NAMESPACES) else str(folder.temporary)
@@ -58,16 +49,20 @@ def strongest_isolation(rungs: Sequence[Rung] = tuple(Rung), *, search_path: str
 
     `search_path`: where to look for `bwrap`, PATH if not given.
     """
-    for rung in rungs:
-        tool = shutil.which("bwrap", path=search_path) if rung is Rung.BUBBLEWRAP else None
-        if rung is Rung.BUBBLEWRAP and tool is None:
-            continue
-        if rung is Rung.PROCESS or _works(rung, tool):
-            return Isolation(rung, tool)
-    return Isolation(Rung.PROCESS)
+    nursery = Nursery()
+    try:
+        for rung in rungs:
+            tool = shutil.which("bwrap", path=search_path) if rung is Rung.BUBBLEWRAP else None
+            if rung is Rung.BUBBLEWRAP and tool is None:
+                continue
+            if rung is Rung.PROCESS or _works(nursery, rung, tool):
+                return Isolation(rung, tool)
+        return Isolation(Rung.PROCESS)
+    finally:
+        nursery.close()
 
 
-def _works(rung: Rung, bubblewrap: str | None) -> bool:
+def _works(nursery: Nursery, rung: Rung, bubblewrap: str | None) -> bool:
     with tempfile.TemporaryDirectory(prefix="neurocaas-probe-", ignore_cleanup_errors=True) as place:
         root = Path(place).resolve()
         outside = root / "outside"
@@ -77,19 +72,16 @@ def _works(rung: Rung, bubblewrap: str | None) -> bool:
         folder = MachineFolder(root / "machine")
         folder.make(_PROBE.encode())
         order = replace(_probe_order(folder, image, outside, rung), bubblewrap=bubblewrap)
-        return _succeeded(_reports(order))
+        return _succeeded(_reports(nursery, order))
 
 
-def _reports(order: Order) -> list[Report]:
-    """All that a machine's warden has to say; stdin stays open meanwhile, or the machine would be ended."""
-    with subprocess.Popen(warden_command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as warden:
-        impatience = threading.Timer(_PROBE_S, warden.kill)
+def _reports(nursery: Nursery, order: Order) -> list[Report]:
+    """All that a machine's warden has to say; it is ended if that takes too long."""
+    with nursery.hatch() as (tell, hear):
+        tell.write(order.line())
+        impatience = threading.Timer(_PROBE_S, tell.close)
         impatience.start()
-        assert warden.stdin is not None
-        assert warden.stdout is not None
-        warden.stdin.write(order.line())
-        warden.stdin.flush()
-        lines = warden.stdout.read().splitlines()
+        lines = hear.read().splitlines()
         impatience.cancel()
     return [Report.parse(line) for line in lines]
 

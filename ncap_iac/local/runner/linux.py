@@ -109,6 +109,11 @@ def unshare(flags: int) -> None:
     _call("unshare", flags)
 
 
+def set_host_name(name: str) -> None:
+    """The name of the machine inside its namespace. Raises OSError."""
+    _call("sethostname", name.encode(), ctypes.c_size_t(len(name.encode())))
+
+
 def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
     """mount(2). Raises OSError naming the target."""
     try:

@@ -9,10 +9,10 @@ import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BufferedReader, FileIO
 from pathlib import Path
 
 from ncap_iac.environments.manifest import ImageError
@@ -24,8 +24,8 @@ from ncap_iac.local.runner.isolation import (
     machine_temporary,
     machine_view,
     strongest_isolation,
-    warden_command,
 )
+from ncap_iac.local.runner.nursery import Nursery
 from ncap_iac.local.runner.order import Bind, Cause, Order, Report
 
 CONSOLE_TAIL_BYTES = 64 * 1024
@@ -77,9 +77,12 @@ class MachineRoom:
         self._isolation: Isolation | None = None
         self._lock = threading.Lock()
         self._probing = threading.Lock()
-        self._wardens: dict[str, subprocess.Popen[bytes]] = {}
+        self._nursery = Nursery()
+        self._commands: dict[str, FileIO] = {}
+        """To each machine's warden; whoever closes it ends the machine."""
         self._threads: dict[str, threading.Thread] = {}
         self._told: set[str] = set()
+        self._is_closed = False
 
     @property
     def isolation(self) -> Isolation:
@@ -88,6 +91,13 @@ class MachineRoom:
             if self._isolation is None:
                 self._isolation = self._find_isolation()
             return self._isolation
+
+    def warm(self) -> None:
+        """Do now what the first boot would have to wait for."""
+        with self._lock:
+            if not self._is_closed:
+                self._nursery.warm()
+        _ = self.isolation
 
     def boot(self, machine: Machine) -> None:
         """Start a machine; `started`, `ending` and `ended` are reported, in this order, from another thread.
@@ -103,11 +113,9 @@ class MachineRoom:
         """Tell a machine to end; nothing happens if it is not running."""
         with self._lock:
             self._told.add(instance)
-            warden = self._wardens.get(instance)
-        if warden is not None and warden.stdin is not None:
-            with contextlib.suppress(OSError, ValueError):
-                warden.stdin.write(b"end\n")
-                warden.stdin.flush()
+            if instance in self._commands:
+                with contextlib.suppress(OSError, ValueError):
+                    self._commands[instance].write(b"end\n")
 
     def console(self, instance: str) -> bytes:
         """The last 64 KB a machine printed."""
@@ -116,14 +124,14 @@ class MachineRoom:
     def close(self) -> None:
         """End all machines; returns when no process of theirs is left. They report the cause LOST."""
         with self._lock:
-            wardens = list(self._wardens.values())
+            self._is_closed = True
+            for commands in self._commands.values():
+                with contextlib.suppress(OSError):
+                    commands.close()
             threads = list(self._threads.values())
-        for warden in wardens:
-            if warden.stdin is not None:
-                with contextlib.suppress(OSError, ValueError):
-                    warden.stdin.close()
         for thread in threads:
             thread.join(_PATIENCE_S)
+        self._nursery.close()
 
     def _machine_folder(self, instance: str) -> MachineFolder:
         return MachineFolder(self._folder.resolve() / instance)
@@ -142,36 +150,28 @@ class MachineRoom:
             with contextlib.suppress(OSError):
                 folder.clear()
             with self._lock:
-                self._wardens.pop(machine.instance, None)
+                self._commands.pop(machine.instance, None)
                 self._threads.pop(machine.instance, None)
                 self._told.discard(machine.instance)
             self._listener(machine.instance, last or Report("ended", Cause.LOST))
 
     def _hold(self, machine: Machine, folder: MachineFolder) -> Report:
-        """From the warden's start to its last word."""
-        with subprocess.Popen(
-            warden_command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
-        ) as warden:
-            # The warden's interpreter starts while the image is looked at.
-            try:
-                order = self._order(machine, folder)
-            except BaseException:
-                warden.kill()
-                raise
-            return self._converse(warden, order)
+        """From the order to the warden's last word."""
+        order = self._order(machine, folder)
+        with self._nursery.hatch() as (tell, hear):
+            return self._converse(order, tell, hear)
 
-    def _converse(self, warden: subprocess.Popen[bytes], order: Order) -> Report:
-        assert warden.stdin is not None
-        assert warden.stdout is not None
-        warden.stdin.write(order.line())
-        warden.stdin.flush()
+    def _converse(self, order: Order, tell: FileIO, hear: BufferedReader) -> Report:
         with self._lock:
-            self._wardens[order.instance] = warden
+            if self._is_closed:
+                return Report("ended", Cause.LOST)
+            tell.write(order.line())
+            self._commands[order.instance] = tell
             is_told = order.instance in self._told
         if is_told:
             self.end(order.instance)
         session = 0
-        for line in warden.stdout:
+        for line in hear:
             report = Report.parse(line)
             if report.happened == "ended":
                 return report

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from pathlib import Path
 
 from ncap_iac.local.runner import linux
@@ -35,7 +34,7 @@ def enter_namespaces(order: Order) -> None:
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
     _fork_and_hold()  # only a child is inside the process namespace
     _build_root(order)
-    socket.sethostname(order.hostname)
+    linux.set_host_name(order.hostname)
     for capability in range(linux.LAST_CAPABILITY + 1):
         linux.drop_capability(capability)
     _fork_and_hold()  # the namespace's first process stays to reap; the machine's init is an ordinary process

@@ -5,13 +5,16 @@ The shims write their name and arguments to a FIFO and are done; the warden read
 
 from __future__ import annotations
 
-import datetime
 import re
-import shlex
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datetime
 
 SHIMS = ("shutdown", "poweroff", "halt", "reboot")
 _SECONDS_A_MINUTE = 60
+_SECONDS_A_DAY = 86400.0
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 
@@ -26,6 +29,8 @@ class Power:
 
 def shim_text(name: str, fifo: str) -> str:
     """The shell script that stands for a power command on the machine's PATH."""
+    import shlex
+
     return f"""#!/bin/sh
 printf '%s\\n' "{name} $*" > {shlex.quote(fifo)}
 """
@@ -63,6 +68,4 @@ def _delay(time: str, now: datetime.datetime) -> float | None:
     if clock is None:
         return None
     at = now.replace(hour=int(clock[1]), minute=int(clock[2]), second=0, microsecond=0)
-    if at < now:
-        at += datetime.timedelta(days=1)
-    return (at - now).total_seconds()
+    return (at - now).total_seconds() % _SECONDS_A_DAY

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +54,8 @@ def _all_processes() -> Iterator[Process]:
             if entry.name.isdigit() and (process := describe_process(int(entry.name))):
                 yield process
         return
+    import subprocess  # a warden starts without what Linux does not need
+
     answer = subprocess.run(["ps", "-axo", "pid=,ppid=,state=,rss=,comm="], capture_output=True, text=True, check=False)
     for line in answer.stdout.splitlines():
         pid, parent, state, resident, name = line.split(None, 4)

@@ -8,7 +8,6 @@ only: a machine must be up in well under the 150 ms a user would notice.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import os
 import select
 import signal
@@ -101,6 +100,8 @@ class Warden:
         return max(0.0, min(_TICK_S, self._off_at - time.monotonic()))
 
     def _hear_power(self) -> None:
+        import datetime  # not needed before a machine speaks
+
         for line in os.read(self._power, _CHUNK).decode(errors="replace").splitlines():
             power = parse_power(line, datetime.datetime.now())
             if power is None:

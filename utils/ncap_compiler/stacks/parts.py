@@ -37,7 +37,7 @@ Text: TypeAlias = str | AWSHelperFn
 
 DELETE = {"DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}
 """For what can be made again."""
-RETAIN = {"DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}
+RETAIN = {"DeletionPolicy": "RetainExceptOnCreate", "UpdateReplacePolicy": "Retain"}
 """For what holds people's data or the platform's records."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from ncap_iac.local.cloudformation.provider import (
     Created,
@@ -46,6 +46,7 @@ class AlarmProvider(Provider):
     create_only = frozenset({"AlarmName"})
     attributes = frozenset({"Arn"})
     name = NameRule("AlarmName", 255)
+    defaults: ClassVar[Properties] = {"ActionsEnabled": True, "TreatMissingData": "missing"}
     tags = TagRule(reserved=False)
 
     def _describe(self, name: str) -> Mapping[str, Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from ncap_iac.local.cloudformation.provider import (
     Created,
@@ -71,6 +71,11 @@ class TableProvider(Provider):
     attributes = frozenset({"Arn", "StreamArn"})
     changing = frozenset({"StreamArn"})
     name = NameRule("TableName", 255)
+    defaults: ClassVar[Properties] = {
+        "BillingMode": _PAID,
+        "DeletionProtectionEnabled": False,
+        "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": False},
+    }
     tags = TagRule()
 
     def _describe(self, name: str) -> Mapping[str, Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from ncap_iac.local.cloudformation.provider import (
     Created,
@@ -69,6 +69,7 @@ class SecurityGroupProvider(Provider):
     create_only = frozenset({"GroupDescription", "GroupName", "VpcId"})
     attributes = frozenset({"GroupId", "Id", "VpcId"})
     name = NameRule("GroupName", 255)
+    defaults: ClassVar[Properties] = {"SecurityGroupEgress": [{"IpProtocol": "-1", "CidrIp": "0.0.0.0/0"}]}
     tags = TagRule(reserved=False)
 
     def _describe(self, **which: Any) -> Mapping[str, Any] | None:

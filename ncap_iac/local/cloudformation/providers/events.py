@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from ncap_iac.local.cloudformation.provider import (
     Created,
@@ -34,6 +34,7 @@ class RuleProvider(Provider):
     attributes = frozenset({"Arn"})
     name = NameRule("Name", 64)
     tags = TagRule()
+    defaults: ClassVar[Properties] = {"Description": "", "State": "ENABLED"}
     exact = frozenset({"EventPattern"})
 
     def _describe(self, name: str) -> Any | None:
@@ -52,7 +53,7 @@ class RuleProvider(Provider):
     def _put(self, name: str, properties: Properties, **more: Any) -> str:
         if not {"EventPattern", "ScheduleExpression"} & set(properties):
             raise ResourceError("Parameter(s) EventPattern or ScheduleExpression must be specified.")
-        settings = chosen(properties, *_SETTINGS)
+        settings = {**self.defaults, **chosen(properties, *_SETTINGS)}
         if "EventPattern" in settings and not isinstance(settings["EventPattern"], str):
             settings["EventPattern"] = json.dumps(settings["EventPattern"])
         return str(self._client("events").put_rule(Name=name, **settings, **more)["RuleArn"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import ClassVar
 
 from ncap_iac.local.cloudformation.provider import (
     Client,
@@ -207,6 +208,7 @@ class AccessKeyProvider(Provider):
     required = frozenset({"UserName"})
     create_only = frozenset({"Serial", "UserName"})
     attributes = frozenset({"SecretAccessKey"})
+    defaults: ClassVar[Properties] = {"Status": "Active"}
 
     def create(self, properties: Properties) -> Created:
         """CreateAccessKey; the only moment the secret is told."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import ClassVar
 
 from ncap_iac.local.cloudformation.provider import (
     Created,
@@ -41,6 +42,7 @@ class RoleProvider(Provider):
     create_only = frozenset({"Path", "RoleName"})
     attributes = frozenset({"Arn", "RoleId"})
     name = NameRule("RoleName", 64)
+    defaults: ClassVar[Properties] = {"MaxSessionDuration": 3600}
     tags = TagRule()
     exact = frozenset({"AssumeRolePolicyDocument", "PolicyDocument"})
 
@@ -71,9 +73,11 @@ class RoleProvider(Provider):
         if changed(previous, wanted, "AssumeRolePolicyDocument"):
             document = json.dumps(wanted["AssumeRolePolicyDocument"])
             iam.update_assume_role_policy(RoleName=physical_id, PolicyDocument=document)
-        if changed(previous, wanted, "Description", "MaxSessionDuration"):
-            longest = int(wanted.get("MaxSessionDuration", 3600))
-            iam.update_role(RoleName=physical_id, Description=wanted.get("Description", ""), MaxSessionDuration=longest)
+        if changed(previous, wanted, "Description"):
+            # UpdateRole of the local IAM takes an empty description for none given.
+            iam.update_role_description(RoleName=physical_id, Description=wanted.get("Description", ""))
+        if changed(previous, wanted, "MaxSessionDuration"):
+            iam.update_role(RoleName=physical_id, MaxSessionDuration=int(wanted.get("MaxSessionDuration", 3600)))
         if changed(previous, wanted, "PermissionsBoundary"):
             if "PermissionsBoundary" in wanted:
                 boundary = wanted["PermissionsBoundary"]

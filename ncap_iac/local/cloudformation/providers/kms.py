@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from ncap_iac.local.cloudformation.provider import (
     Created,
     Provider,
+    ResourceError,
     TagRule,
     changed,
     chosen,
@@ -31,8 +32,8 @@ class KeyProvider(Provider):
     properties = frozenset(
         {"Description", "EnableKeyRotation", "Enabled", "KeyPolicy", "PendingWindowInDays", "Tags", *_CREATION}
     )
-    create_only = frozenset(_CREATION)
     attributes = frozenset({"Arn", "KeyId"})
+    defaults: ClassVar[Properties] = {"EnableKeyRotation": False, "Enabled": True}
     tags = TagRule(reserved=False)
     exact = frozenset({"KeyPolicy"})
 
@@ -51,6 +52,8 @@ class KeyProvider(Provider):
     def apply(self, physical_id: str, previous: Properties, wanted: Properties) -> Properties:
         """One call a changed part."""
         kms = self._client("kms")
+        if changed(previous, wanted, *_CREATION):
+            raise ResourceError(f"{', '.join(_CREATION)} of an existing key cannot be changed. Add another key.")
         if _is_true(previous.get("Enabled", True)) != _is_true(wanted.get("Enabled", True)):
             (kms.enable_key if _is_true(wanted.get("Enabled", True)) else kms.disable_key)(KeyId=physical_id)
         if changed(previous, wanted, "Description"):

@@ -10,7 +10,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from ncap_iac.local.cloudformation.provider import (
     Created,
@@ -64,6 +64,7 @@ class FunctionProvider(Provider):
     create_only = frozenset({"FunctionName", "PackageType"})
     attributes = frozenset({"Arn"})
     name = NameRule("FunctionName", 64)
+    defaults: ClassVar[Properties] = {**_DEFAULTS, "Architectures": ["x86_64"]}
     tags = TagRule()
     exact = frozenset({"Variables"})
 

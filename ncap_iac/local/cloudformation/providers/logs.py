@@ -27,6 +27,7 @@ class LogGroupProvider(Provider):
     create_only = frozenset({"LogGroupName"})
     attributes = frozenset({"Arn"})
     name = NameRule("LogGroupName", 512)
+    defaults: ClassVar[Properties] = {"LogGroupClass": "STANDARD"}
     tags = TagRule()
     held: ClassVar[Mapping[str, str]] = {"KmsKeyId": "The local log service has no AssociateKmsKey; logs are in clear."}
 

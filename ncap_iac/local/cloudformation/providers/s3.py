@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from ncap_iac.local.cloudformation.provider import (
     Client,
@@ -163,6 +163,7 @@ class BucketProvider(Provider):
     create_only = frozenset({"BucketName"})
     attributes = frozenset({"Arn", "DomainName", "DualStackDomainName", "RegionalDomainName"})
     name = NameRule("BucketName", 63, lower=True)
+    defaults: ClassVar[Properties] = {"VersioningConfiguration": {"Status": "Suspended"}}
     tags = TagRule()
     ordered = frozenset({"CorsRules"})
 

@@ -51,6 +51,7 @@ class TopicProvider(Provider):
     create_only = frozenset({"FifoTopic", "TopicName"})
     attributes = frozenset({"TopicArn", "TopicName"})
     name = NameRule("TopicName", 256)
+    defaults = _TOPIC_DEFAULTS
     tags = TagRule()
 
     def find(self, properties: Properties) -> str | None:
@@ -183,6 +184,7 @@ class SubscriptionProvider(Provider):
     required = frozenset({"Endpoint", "Protocol", "TopicArn"})
     create_only = frozenset({"Endpoint", "Protocol", "TopicArn"})
     attributes = frozenset({"Arn"})
+    defaults = _SUBSCRIPTION_DEFAULTS
     exact = frozenset({"FilterPolicy"})
 
     def find(self, properties: Properties) -> str | None:

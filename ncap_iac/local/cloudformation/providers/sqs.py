@@ -49,6 +49,7 @@ class QueueProvider(Provider):
     create_only = frozenset({"FifoQueue", "QueueName"})
     attributes = frozenset({"Arn", "QueueName", "QueueUrl"})
     name = NameRule("QueueName", 80)
+    defaults = _DEFAULTS
     tags = TagRule()
 
     def find(self, properties: Properties) -> str | None:
@@ -74,6 +75,9 @@ class QueueProvider(Provider):
             for name in (*_DEFAULTS, *_FIFO)
             if name != "FifoQueue" and changed(previous, wanted, name)
         }
+        if "KmsMasterKeyId" in wanted and "SqsManagedSseEnabled" not in wanted:
+            # One kind of encryption ends the other; SQS itself does so, the local one has to be told.
+            settings["SqsManagedSseEnabled"] = "false"
         if settings:
             client.set_queue_attributes(QueueUrl=physical_id, Attributes=settings)
         change = tag_change(previous, wanted)

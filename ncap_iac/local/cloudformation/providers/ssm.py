@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from ncap_iac.local.cloudformation.provider import (
     Created,
     NameRule,
@@ -29,6 +31,7 @@ class ParameterProvider(Provider):
     attributes = frozenset({"Type", "Value"})
     changing = frozenset({"Type", "Value"})
     name = NameRule("Name", 512)
+    defaults: ClassVar[Properties] = {"DataType": "text", "Tier": "Standard"}
     tags = TagRule(form="map")
     exact = frozenset({"Tags"})
 

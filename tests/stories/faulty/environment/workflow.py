@@ -1,11 +1,14 @@
 """Ends the way its config says: well, with exit code 3, or killed."""
 
+import time
+
+BEGAN = time.time()
+
 import json
 import os
 import shutil
 import signal
 import sys
-import time
 from pathlib import Path
 
 data, config, results = (Path(argument) for argument in sys.argv[1:4])
@@ -17,4 +20,7 @@ if wanted["mode"] == "exit-3":
     sys.exit(3)
 if wanted["mode"] == "kill-self":
     os.kill(os.getpid(), signal.SIGKILL)
+if wanted["mode"] == "stamp":
+    (results / f"{data.stem}_stamp.json").write_text(json.dumps({"began": BEGAN}))
+    sys.exit(0)
 shutil.copy(data, results / f"{data.stem}_copy{data.suffix}")

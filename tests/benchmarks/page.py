@@ -1,0 +1,38 @@
+"""The benchmark page, rendered from the committed figures, so that the two cannot differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tests.stories.laboratory import ROOT
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+WORDS = {
+    "help": ("Start of the command", "`ncap --help`: under 150 ms"),
+    "bundle": ("Lambda bundle", "under 300 KB, without the SDK"),
+    "import": ("Import of the submit protocol", "under 50 ms CPU beyond boto3"),
+    "compile": ("Compile all blueprints", "under 5 s"),
+    "calls": ("AWS calls of one submission", "10 for one dataset, 20 for 100, 100 for 1000"),
+    "overhead": ("Local overhead of one job, warm", "under 2 s from submit to the first line of the workflow"),
+    "data path": ("Through the edge of the local cloud", "no wall of its own in front of the emulator"),
+    "hundred datasets": ("100 short datasets", "within 1.15 of running the script by hand in as many processes"),
+}
+
+
+def render_page(figures: Mapping[str, Any]) -> str:
+    """The page as Markdown."""
+    about = figures["about"]
+    lines = [
+        "# Benchmarks",
+        "",
+        f"Measured {about['date']} on {about['machine']}, Python {about['python']}.",
+        "Remake: `python -m tests.benchmarks.measure --write` (about ten minutes; leave the machine alone meanwhile).",
+        "",
+    ]
+    for name, (title, reach) in WORDS.items():
+        if name in figures:
+            lines += [f"## {title}", "", f"To reach: {reach}.", "", "| what | measured |", "|---|---|"]
+            lines += [f"| {what} | {value} |" for what, value in figures[name].items()]
+            lines.append("")
+    return "\n".join(lines)

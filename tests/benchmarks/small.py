@@ -1,0 +1,99 @@
+"""Measurements that need no cloud: start of the command, bundle, imports, compilation, calls of a submission."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tests.stories.laboratory import ROOT
+
+REPEATS = 15
+
+
+def _seconds(*words: str) -> float:
+    """Median wall time of a process, after one run that fills the caches."""
+    times = []
+    for _ in range(REPEATS + 1):
+        began = time.perf_counter()
+        subprocess.run(words, check=True, capture_output=True, cwd=ROOT)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times[1:])
+
+
+def help_time() -> Mapping[str, Any]:
+    """`ncap --help` against an interpreter that does nothing."""
+    bare = _seconds(sys.executable, "-c", "pass")
+    ours = _seconds(sys.executable, "-m", "ncap_iac", "--help")
+    return {
+        "ncap --help ms": round(ours * 1000),
+        "bare interpreter ms": round(bare * 1000),
+        "ratio": round(ours / bare, 1),
+    }
+
+
+def bundle_size() -> Mapping[str, Any]:
+    """The zip that runs in Lambda."""
+    from ncap_compiler import bundle_files
+    from ncap_iac.project import bundle_sources
+
+    bundle = bundle_files(bundle_sources(ROOT / "protocols"))
+    return {"bundle KB": round(len(bundle.data) / 1000)}
+
+
+def import_time() -> Mapping[str, Any]:
+    """CPU of importing the submit protocol, against importing boto3 and making its three clients."""
+    code = "import time; a = time.process_time(); {}; print(time.process_time() - a)"
+    ours = "import sys; sys.path.insert(0, 'protocols'); import submit_start"
+    sdk = "import boto3; s = boto3.Session(region_name='us-east-1'); [s.client(n) for n in ('s3', 'ec2', 'dynamodb')]"
+
+    def cpu(what: str) -> float:
+        command = [sys.executable, "-c", code.format(what)]
+        runs = [
+            float(subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout)
+            for _ in range(7)
+        ]
+        return statistics.median(runs)
+
+    own, boto = cpu(ours), cpu(sdk)
+    return {
+        "own import CPU ms": round(own * 1000),
+        "boto3 and clients CPU ms": round(boto * 1000),
+        "ratio": round(own / boto, 2),
+    }
+
+
+def compile_time() -> Mapping[str, Any]:
+    """All blueprints, from JSON to template text."""
+    from ncap_compiler import compile_analysis, load_blueprint
+
+    began = time.perf_counter()
+    folders = sorted(path.parent for path in (ROOT / "ncap_blueprints").glob("*/stack_config_template.json"))
+    for folder in folders:
+        file = folder / "stack_config_template.json"
+        parameters = folder / "parameters.schema.json"
+        compile_analysis(
+            load_blueprint(file.read_text(), file=str(file)),
+            bundle_sha256="0" * 64,
+            parameters_schema=parameters.read_text() if parameters.exists() else None,
+        )
+    return {"blueprints": len(folders), "seconds": round(time.perf_counter() - began, 2)}
+
+
+def call_counts() -> Mapping[str, Any]:
+    """AWS calls the job manager makes for one submission, and per instance event."""
+    from tests.fakes.platform import deployed_platform
+
+    found: dict[str, Any] = {}
+    for count in (1, 10, 100, 1000):
+        with deployed_platform() as fake:
+            names = [f"d{number}.csv" for number in range(count)]
+            keys = fake.upload(names)
+            event = fake.submission(dataname=keys)
+            fake.session.calls.clear()
+            fake.deliver(event)
+            found[f"calls to submit {count}"] = len(fake.session.calls)
+    return found
