@@ -20,7 +20,10 @@ class Store:
     """Documents by (table, key)."""
 
     def __init__(self, path: Path) -> None:
+        """Open or make the file, readable by nobody else: attributes of resources, keys among them, are in it."""
         self._lock = threading.RLock()
+        path.touch(mode=0o600)
+        path.chmod(0o600)
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")

@@ -229,9 +229,16 @@ def test_a_legacy_command_starts_in_its_working_directory(run: Rig) -> None:
 
 
 def test_a_stop_during_the_run_stores_what_there_is(run: Rig) -> None:
-    run.analysis('echo half > "$3/x_half.txt"; sleep 300')
     inbox: Inbox = SimpleQueue()
-    threading.Timer(0.6, lambda: inbox.put(Ending.CANCELLED)).start()
+    halfway = run.folder / "halfway"
+    run.analysis(f'echo half > "$3/x_half.txt"; touch "{halfway}"; sleep 300')
+
+    def stop() -> None:
+        while not halfway.exists():
+            time.sleep(0.02)
+        inbox.put(Ending.CANCELLED)
+
+    threading.Thread(target=stop, daemon=True).start()
     assert perform(run, inbox) == 143
     status = run.store.document(STATUS)
     assert (status["status"], status["failure"]) == ("FAILED", "cancelled")

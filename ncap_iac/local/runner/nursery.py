@@ -1,7 +1,7 @@
 """Where wardens come from: one process that has everything imported and forks a warden a machine.
 
 Starting an interpreter for each machine would cost more than all else a boot does. The process talks to nobody: it
-receives two pipe ends over its socket, forks, and forgets. It ends when the edge does; its wardens watch the edge
+receives two pipe ends over its socket, says that it has them, forks, and forgets. It ends when the edge does; its wardens watch the edge
 themselves.
 """
 
@@ -54,6 +54,9 @@ class Nursery:
                 assert self._socket is not None
                 try:
                     socket.send_fds(self._socket, [_ONE], [commands, reports])
+                    # A killed process may leave its socket open for a moment: only an answer shows that it lives.
+                    if self._socket.recv(1) != _ONE:
+                        raise ConnectionResetError("the nursery ended")
                     return
                 except OSError:
                     if attempt:
@@ -107,6 +110,7 @@ def main() -> None:
         said, pipes, _, _ = socket.recv_fds(door, 1, _PIPES)
         if not said:
             os._exit(0)
+        door.send(_ONE)
         if os.fork() == 0:
             try:
                 os.setsid()
