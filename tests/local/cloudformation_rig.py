@@ -70,6 +70,10 @@ class ThingProvider(Provider):
         name = str(properties["Name"])
         return name if name in self.cloud.things else None
 
+    def adopt(self, properties: Properties) -> Created:
+        name = str(properties["Name"])
+        return Created(name, {"Arn": f"arn:{name}", "Secret": f"secret-of-{name}", "Version": "0"}, {"Name": name})
+
     def create(self, properties: Properties) -> Created:
         name = str(properties["Name"])
         self.cloud.note("create", name)

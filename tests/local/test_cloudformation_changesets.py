@@ -49,6 +49,40 @@ def test_a_change_set_makes_a_stack_only_when_it_is_executed(rig: Rig) -> None:
     )
 
 
+@pytest.mark.parametrize("policy", ["Retain", "RetainExceptOnCreate"])
+def test_what_a_stack_kept_is_taken_over_when_asked_for(rig: Rig, policy: str) -> None:
+    kept = template(A=thing(Name="a", DeletionPolicy=policy))
+    rig.create(kept)
+    rig.delete()
+    changed = template(A=thing("2", Name="a", DeletionPolicy=policy))
+    propose(rig, changed, "CREATE", ImportExistingResources=True)
+    rig.call("ExecuteChangeSet", StackName="s", ChangeSetName="c")
+    rig.settle()
+    assert rig.status() == "CREATE_COMPLETE"
+    assert rig.cloud.things["a"]["Value"] == "2"
+    assert [call for call in rig.cloud.calls if call == ("create", "a")] == [("create", "a")]
+
+
+def test_a_takeover_that_is_rolled_back_leaves_what_was_there(rig: Rig) -> None:
+    rig.cloud.things["a"] = {"Name": "a", "Value": "1"}
+    rig.cloud.failing.add(("create", "b"))
+    both = template(A=thing(Name="a", DeletionPolicy="RetainExceptOnCreate"), B=thing({"Ref": "A"}, Name="b"))
+    propose(rig, both, "CREATE", ImportExistingResources=True)
+    rig.call("ExecuteChangeSet", StackName="s", ChangeSetName="c")
+    rig.settle()
+    assert rig.status() == "ROLLBACK_COMPLETE"
+    assert set(rig.cloud.things) == {"a"}
+
+
+def test_what_would_be_deleted_with_the_stack_is_not_taken_over(rig: Rig) -> None:
+    rig.cloud.things["a"] = {"Name": "a", "Value": "1"}
+    propose(rig, template(A=thing(Name="a")), "CREATE", ImportExistingResources=True)
+    rig.call("ExecuteChangeSet", StackName="s", ChangeSetName="c")
+    rig.settle()
+    assert rig.status() == "ROLLBACK_COMPLETE"
+    assert "a already exists" in rig.reasons("A")
+
+
 def test_a_change_set_tells_what_would_change_and_how(rig: Rig) -> None:
     rig.create(
         template(

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from tests.fakes.aws_session import refuse
-from tests.fakes.platform import FakePlatform
+from tests.fakes.aws_session import CrashError, refuse
+from tests.fakes.platform import FakePlatform, deployed_platform
 
 JOB = "job__kalman-lds_1"
 
@@ -175,28 +175,24 @@ def test_250_datasets_become_three_launches_and_one_job(platform: FakePlatform) 
 
 
 @pytest.mark.chaos
-def test_a_large_job_survives_a_crash_after_any_call(platform: FakePlatform) -> None:
-    keys = platform.upload([f"{k:04d}.csv" for k in range(120)])
+def test_a_large_job_survives_a_crash_after_any_call() -> None:
     for k in range(1, 40):
-        event = platform.submission(dataname=keys, timestamp=str(k))
-        platform.session.calls.clear()
-        before = len(platform.instances)
+        with deployed_platform() as platform:
+            event = platform.submission(dataname=platform.upload([f"{n:04d}.csv" for n in range(120)]))
+            platform.session.calls.clear()
 
-        def dies(number: int, service: str, operation: str, wanted: int = k) -> None:
-            if number == wanted:
-                raise KeyboardInterrupt
+            def dies(number: int, service: str, operation: str, wanted: int = k) -> None:
+                if number == wanted:
+                    raise CrashError
 
-        platform.session.after = dies
-        crashed = True
-        try:
-            platform.deliver(event)
-            crashed = False
-        except KeyboardInterrupt:
-            platform.session.after = None
-            platform.services = platform.fresh_services()
-            platform.deliver(event)
-        platform.session.after = None
-        assert len(platform.instances) - before == 120
-        if not crashed:
-            return
+            platform.session.after = dies
+            try:
+                platform.deliver(event)
+                return
+            except CrashError:
+                platform.session.after = None
+                platform.services = platform.fresh_services()
+                platform.deliver(event)
+            assert len(platform.instances) == platform.in_flight() == 120
+            assert _attempts(platform) == ["LAUNCHING"] * 120
     pytest.fail("more calls than foreseen")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from jobmanager.errors import AwsError
 from jobmanager.sweeping import sweep
-
 from tests.fakes.aws_session import real_client, refuse
 from tests.fakes.platform import FakePlatform
 

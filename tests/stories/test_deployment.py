@@ -91,3 +91,16 @@ def test_deploying_again_changes_nothing(laboratory: Laboratory) -> None:
 
     assert plan["changes"] == []
     assert laboratory.ncap("blueprint", "deploy", "faulty", "--yes").code == 0
+
+
+def test_a_destroyed_analysis_keeps_its_data_and_takes_it_over_when_deployed_again(laboratory: Laboratory) -> None:
+    laboratory.client("s3").put_object(Bucket="faulty", Key="demo/inputs/kept.txt", Body=b"kept")
+
+    destroyed = laboratory.ncap("blueprint", "destroy", "faulty", "--yes")
+    kept = laboratory.client("s3").get_object(Bucket="faulty", Key="demo/inputs/kept.txt")["Body"].read()
+    laboratory.ncap("blueprint", "deploy", "faulty", "--yes")
+
+    assert "faulty" in destroyed.err + destroyed.out
+    assert kept == b"kept"
+    assert laboratory.client("s3").get_object(Bucket="faulty", Key="demo/inputs/kept.txt")["Body"].read() == b"kept"
+    assert laboratory.ncap("blueprint", "plan", "faulty", "--output", "json").data["changes"] == []

@@ -119,7 +119,13 @@ class StackDesk:
         given = given_parameters(request.get("Parameters", ()))
         values = parameter_values(template, given, previous.parameters, self._outside.image_exists)
         tags = {tag["Key"]: tag["Value"] for tag in request["Tags"]} if "Tags" in request else dict(previous.tags)
-        declaration = Declaration(self._records.keep_template(text), values, tags, capabilities)
+        declaration = Declaration(
+            self._records.keep_template(text),
+            values,
+            tags,
+            capabilities,
+            import_existing=bool(request.get("ImportExistingResources")),
+        )
         wanted = replace(stack, declaration=declaration)
         design = Design(self._world, wanted, template)
         plan = make_plan(self._world, design, self._records.resources(stack.stack_id))

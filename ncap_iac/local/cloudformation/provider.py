@@ -98,6 +98,10 @@ class Provider(ABC):
         """Physical id of what exists under these properties' name, or None; None too if the type has no name."""
         return None
 
+    def adopt(self, properties: Properties) -> Created | None:
+        """What `find` found, as if it had just been created; None if the type cannot be taken over."""
+        return None
+
     @abstractmethod
     def create(self, properties: Properties) -> Created:
         """Make it with one call."""

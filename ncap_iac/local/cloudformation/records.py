@@ -81,6 +81,8 @@ class Declaration:
     capabilities: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
     """Export names it uses."""
+    import_existing: bool = False
+    """Whether named resources that exist and would be retained are taken over instead of refused."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ class ResourceRecord:
     """While an update is under way: the state to return to; its physical id differs if this one replaces it."""
     made_by_update: bool = False
     """While an update is under way: it was not there before."""
+    imported: bool = False
+    """It was there before the stack; undoing the operation that took it over leaves it there."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from ncap_iac.local.cloudformation.workers import Workers
 from ncap_iac.local.service import Call, Permission, ServiceError, Surroundings
 
 _REFUSED = {
-    "ImportExistingResources": (False,),
     "IncludeNestedStacks": (False,),
     "DeletionMode": ("STANDARD",),
     "NotificationARNs": ([],),

@@ -11,7 +11,7 @@ from ncap_iac.local.cloudformation.book import Records
 from ncap_iac.local.cloudformation.drafts import Draft, generated_name
 from ncap_iac.local.cloudformation.provider import Provider, ResourceError, reason_of
 from ncap_iac.local.cloudformation.readback import differences
-from ncap_iac.local.cloudformation.records import ResourceRecord, StackRecord, Status
+from ncap_iac.local.cloudformation.records import Declaration, ResourceRecord, StackRecord, Status
 from ncap_iac.local.cloudformation.validation import Providers
 from ncap_iac.local.cloudformation.values import Policy, Properties, RandomText
 
@@ -31,6 +31,11 @@ class _Words:
 
 _CREATE = _Words(Status.CREATE_IN_PROGRESS, Status.CREATE_FAILED, Status.CREATE_COMPLETE)
 _REPLACE = _Words(Status.UPDATE_IN_PROGRESS, Status.UPDATE_FAILED, Status.UPDATE_COMPLETE)
+
+
+def may_import(declaration: Declaration, record: ResourceRecord) -> bool:
+    """Whether a resource that exists may be taken over: asked for, named by the template, and kept by its policy."""
+    return declaration.import_existing and record.deletion_policy in _KEEPS and not record.generated_name
 
 
 class ResourceSteps:
@@ -97,7 +102,8 @@ class ResourceSteps:
         `force`: it was made by the operation being undone, and then RetainExceptOnCreate does not keep it.
         """
         record = replace(record, physical_id=self.owned(record))
-        kept = record.deletion_policy is Policy.RETAIN or (record.deletion_policy in _KEEPS and not force)
+        undone = force and not record.imported
+        kept = record.deletion_policy is Policy.RETAIN or (record.deletion_policy in _KEEPS and not undone)
         if kept and record.physical_id:
             return self._records.note_resource(stack, record, Status.DELETE_SKIPPED)
         record = self._records.note_resource(stack, record, Status.DELETE_IN_PROGRESS)
@@ -127,7 +133,8 @@ class ResourceSteps:
     def owned(self, record: ResourceRecord) -> str:
         """Physical id of what the record stands for, also when the process died while making it; else empty.
 
-        A creation is only noted as begun after nothing of that name was found, so what is there now is ours.
+        A creation is only noted as begun after nothing of that name was found, or what was found was taken over; so
+        what is there now is ours.
         """
         if record.physical_id or record.status not in _MAKING:
             return record.physical_id
@@ -154,11 +161,14 @@ class ResourceSteps:
         begun = False
         try:
             existing = provider.find(record.properties)
-            if existing is not None:
+            wanted = existing is not None and may_import(stack.declaration, record)
+            adopted = provider.adopt(record.properties) if wanted else None
+            if existing is not None and adopted is None:
                 raise ResourceError(f"{existing} already exists")
+            record = replace(record, imported=adopted is not None)
             record = self._records.note_resource(stack, record, words.begun, reason)
             begun = True
-            created = provider.create(record.properties)
+            created = adopted or provider.create(record.properties)
             record = self._records.save_resource(
                 stack, replace(record, physical_id=created.physical_id, attributes=created.attributes)
             )

@@ -107,6 +107,15 @@ class TableProvider(Provider):
         applied = {name: value for name, value in properties.items() if name not in later}
         return Created(table["TableName"], self._attributes(table), applied)
 
+    def adopt(self, properties: Properties) -> Created | None:
+        """A table that exists; what can only be set at creation must match, as the read-back will tell."""
+        table = self._describe(properties["TableName"])
+        if table is None:
+            return None
+        later = ("PointInTimeRecoverySpecification", "TimeToLiveSpecification", "Tags")
+        applied = {name: value for name, value in properties.items() if name not in later}
+        return Created(table["TableName"], self._attributes(table), applied)
+
     @staticmethod
     def _attributes(table: Mapping[str, Any]) -> dict[str, Any]:
         stream = table.get("LatestStreamArn")

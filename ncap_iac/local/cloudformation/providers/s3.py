@@ -177,7 +177,14 @@ class BucketProvider(Provider):
         name, region = properties["BucketName"], self._place.region
         place = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
         self._client("s3").create_bucket(Bucket=name, **place)
-        suffix = self._place.url_suffix
+        return self._created(name)
+
+    def adopt(self, properties: Properties) -> Created:
+        """A bucket that exists; every setting is made again."""
+        return self._created(properties["BucketName"])
+
+    def _created(self, name: str) -> Created:
+        suffix, region = self._place.url_suffix, self._place.region
         attributes = {
             "Arn": f"arn:{self._place.partition}:s3:::{name}",
             "DomainName": f"{name}.s3.{suffix}",
