@@ -76,7 +76,7 @@ class Project:
         raise ProjectError(f"there is no {kind.noun} {name!r}", where=str(self.root / kind.folder), hint=hint)
 
     def commit(self) -> str | None:
-        """The git commit that holds what would be deployed; None without git, or when something shipped differs from it."""
+        """The git commit of what would be deployed; None without git, or when something shipped differs from it."""
         commit = self._git("rev-parse", "HEAD")
         changed = self._git("status", "--porcelain", "--", "ncap_blueprints", "protocols")
         return commit if commit and len(commit) == 40 and changed == "" else None

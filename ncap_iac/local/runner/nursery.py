@@ -1,8 +1,8 @@
 """Where wardens come from: one process that has everything imported and forks a warden a machine.
 
 Starting an interpreter for each machine would cost more than all else a boot does. The process talks to nobody: it
-receives two pipe ends over its socket, says that it has them, forks, and forgets. It ends when the edge does; its wardens watch the edge
-themselves.
+receives two pipe ends over its socket, says that it has them, forks, and forgets. It ends when the edge does; its
+wardens watch the edge themselves.
 """
 
 from __future__ import annotations
