@@ -129,7 +129,10 @@ class Compiled:
         blueprint = load_blueprint(read_text(path), file=str(path))
         code = (path.parent / blueprint.code_uri).resolve()
         own = code == self.project.protocols.resolve()
-        bundle = self.bundle if own else bundle_files(bundle_sources(code))
+        sources = bundle_sources(code)
+        for handler in filter(None, (blueprint.handler, blueprint.post_handler)):
+            _check_handler(handler, sources, code, path)
+        bundle = self.bundle if own else bundle_files(sources)
         schema = path.parent / PARAMETERS_FILE
         compiled = compile_analysis(
             blueprint,
@@ -151,6 +154,21 @@ class Compiled:
         from ncap_compiler import names
 
         return Artifact(names.bundle_key(bundle.sha256), bundle.data)
+
+
+def _check_handler(handler: str, sources: Mapping[str, bytes], code: Path, blueprint: Path) -> None:
+    """Refuse a handler the bundle does not have: its function would fail at every event. Raises UsageError."""
+    import ast
+
+    module, _, function = handler.partition(".")
+    source = sources.get(f"{module}.py")
+    tree = ast.parse(source) if source is not None else ast.Module([], [])
+    if not any(isinstance(node, ast.FunctionDef) and node.name == function for node in tree.body):
+        raise UsageError(
+            f"there is no function {function} in {code / module}.py",
+            where=f"{blueprint}: handler {handler}",
+            hint="Name one that exists, or leave the handler out.",
+        )
 
 
 def analysis_schema(bucket: str, project: Project) -> Mapping[str, Any] | None:

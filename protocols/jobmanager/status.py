@@ -22,6 +22,8 @@ _TOLD_BY_INSTANCE = frozenset(
         FailureClass.TIMEOUT,
         FailureClass.INPUT,
         FailureClass.BOOT,
+        FailureClass.SPOT,
+        FailureClass.CANCELLED,
     }
 )
 
@@ -71,7 +73,8 @@ def judge_end(row: InstanceRow, status: Status | None, *, ended_at: str, dead_ma
     told = {"exit_code": own.reason, "last_line": own.last_line, "cpu": own.cpu} if own else {}
     if own and own.status == "SUCCESS" and own.reason == 0:
         return Ending(AttemptState.SUCCEEDED, ended_at, **told)  # type: ignore[arg-type]
-    if own and own.is_final:
+    # An instance that was told to go off knows no reason; whoever told it does.
+    if own and own.is_final and own.failure is not FailureClass.CANCELLED:
         failure, message = own.failure or FailureClass.USER_CODE, own.message or _exit_words(own.reason)
     else:
         failure, message = _judge_silence(row, ended_at=ended_at, dead_man_minutes=dead_man_minutes)
@@ -86,7 +89,7 @@ def _judge_silence(row: InstanceRow, *, ended_at: str, dead_man_minutes: int) ->
     alive_s = seconds_between(row.launched_at, ended_at)
     if row.stop == FailureClass.TIMEOUT or alive_s >= (row.minutes + dead_man_minutes) * 60:
         return FailureClass.TIMEOUT, f"stopped at its limit of {row.minutes} minutes"
-    return FailureClass.LOST_INSTANCE, f"instance {row.instance} ended without reporting an end"
+    return FailureClass.LOST_INSTANCE, f"instance {row.instance} was gone before the analysis ended"
 
 
 def _exit_words(code: int | None) -> str:

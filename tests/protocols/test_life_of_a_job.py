@@ -150,6 +150,18 @@ def test_a_report_of_the_first_attempt_says_nothing_about_the_second(platform: F
     assert "lost-instance" in platform.result(JOB, "end")
 
 
+@pytest.mark.parametrize("told", ["cancelled", "spot"])
+def test_an_instance_told_to_go_off_by_nobody_of_ours_is_replaced(platform: FakePlatform, told: str) -> None:
+    """It reports that it had to stop; only the control plane knows that no user and no limit asked for it."""
+    platform.upload()
+    platform.submit()
+    platform.end(platform.instances[0], job=JOB, status="FAILED", reason=143, failure=told)
+    assert platform.resume_all() == 1
+    assert len(platform.instances) == 2
+    platform.end(platform.instances[1], job=JOB, attempt=2)
+    assert platform.result(JOB, "end").startswith("SUCCEEDED")
+
+
 def test_an_instance_lost_late_is_not_replaced_for_money_that_is_not_there(platform: FakePlatform) -> None:
     platform.upload()
     platform.submit()
