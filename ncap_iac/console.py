@@ -37,6 +37,8 @@ class Manner:
     quiet: bool = False
     verbose: bool = False
     color: bool = True
+    program: str = "ncap"
+    """The word that starts this command in the user's terminal: a path where `ncap` alone would not be found."""
 
 
 class Console:
@@ -165,7 +167,14 @@ class Console:
             for note in result.notes:
                 self._talk(note)
             for number, command in enumerate(result.next_commands):
-                self._talk(("Next: " if number == 0 else "      ") + command)
+                self._talk(("Next: " if number == 0 else "      ") + self._typed(command))
+
+    def _typed(self, command: str) -> str:
+        """A command as it can be typed in this terminal."""
+        for start in ("ncap ", 'eval "$(ncap '):
+            if command.startswith(start):
+                return start.replace("ncap", self.manner.program) + command.removeprefix(start)
+        return command
 
     def _show_block(self, block: Table | Text, *, first: bool) -> None:
         if isinstance(block, Text):

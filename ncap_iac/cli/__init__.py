@@ -118,8 +118,20 @@ def _console(words: Sequence[str]) -> Console:
         quiet=bool({"-q", "--quiet"}.intersection(words)),
         verbose=bool({"-v", "--verbose", "--debug"}.intersection(words)),
         color=not os.environ.get("NO_COLOR") and "--no-color" not in words,
+        program=_program(sys.argv[0]),
     )
     return Console(sys.stdout, sys.stderr, manner=manner, clock=time.monotonic)
+
+
+def _program(started_as: str) -> str:
+    """`ncap`, or the path it was started by where the shell would not find it by that name."""
+    import shlex
+    import shutil
+    from pathlib import Path
+
+    if Path(started_as).name != "ncap" or shutil.which("ncap") is not None:
+        return "ncap"
+    return shlex.quote(started_as)
 
 
 def _trace() -> str:

@@ -50,6 +50,12 @@ def test_a_pipe_gets_tab_separated_rows_and_talk_goes_to_stderr() -> None:
     assert err.getvalue() == "A note.\nNext: ncap next\n"
 
 
+def test_next_commands_can_be_typed_where_the_command_is_not_on_the_path() -> None:
+    console, _, err = make(Manner(program=".venv/bin/ncap"))
+    console.show(Result(kind="Things", data={}, next_commands=("ncap next", 'eval "$(ncap local env)" && aws s3 ls')))
+    assert err.getvalue() == 'Next: .venv/bin/ncap next\n      eval "$(.venv/bin/ncap local env)" && aws s3 ls\n'
+
+
 def test_json_is_one_document_with_version_and_kind_and_no_talk() -> None:
     console, out, err = make(Manner(output=Output.JSON))
     console.report(progress.Note("talk"))
