@@ -276,6 +276,7 @@ def _instance(item: Mapping[str, Any]) -> Instance:
         launch_index=item.get("AmiLaunchIndex", 0),
         tags={tag["Key"]: tag["Value"] for tag in item.get("Tags", ())},
         ended_at=_ended_at(item.get("StateTransitionReason") or ""),
+        reason=item.get("StateReason", {}).get("Message", ""),
     )
 
 

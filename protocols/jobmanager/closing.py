@@ -92,6 +92,8 @@ def _close(
     """Write one end; whether the attempt is tried again, and whether it may have been the job's last."""
     cost = cost_micro(row.rate, seconds_between(row.launched_at, ended_at))
     ending = judge_end(row, status, ended_at=ended_at, dead_man_minutes=DEAD_MAN_MINUTES)
+    if ending.failure == FailureClass.LOST_INSTANCE:
+        ending = _explained(services, row.instance, ending)
     retry, settlement, ending = _plan_retry(row, ending, cost)
     outcome = ending.failure or ending.state
     record = render_record(row, end=ended_at, cost_micro=cost, outcome=outcome)
@@ -102,6 +104,16 @@ def _close(
     services.ledger.close(row, ending, settlement, retry=retry, job_conditions=conditions)
     last = not retry and not any(wanted.attribute == "open_attempts" for wanted in conditions)
     return retry is not None, last
+
+
+def _explained(services: Services, instance: str, ending: Ending) -> Ending:
+    """An end nobody reported, with EC2's own reason where it has one."""
+    try:
+        found = services.gateway.describe_instance(instance)
+    except AwsError:
+        log.exception("no reason for the end of %s", instance)
+        return ending
+    return replace(ending, message=f"{ending.message}: {found.reason}") if found and found.reason else ending
 
 
 def _plan_retry(row: InstanceRow, ending: Ending, cost: int) -> tuple[AttemptRow | None, Settlement, Ending]:

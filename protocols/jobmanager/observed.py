@@ -42,6 +42,8 @@ class Instance:
     launch_index: int
     tags: Mapping[str, str]
     ended_at: str | None = None
+    reason: str = ""
+    """Why it is in this state, in EC2's words; empty while it runs."""
 
     @property
     def is_gone(self) -> bool:

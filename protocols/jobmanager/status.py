@@ -73,6 +73,7 @@ def judge_end(row: InstanceRow, status: Status | None, *, ended_at: str, dead_ma
     told = {"exit_code": own.reason, "last_line": own.last_line, "cpu": own.cpu} if own else {}
     if own and own.status == "SUCCESS" and own.reason == 0:
         return Ending(AttemptState.SUCCEEDED, ended_at, **told)  # type: ignore[arg-type]
+    failure: FailureClass
     # An instance that was told to go off knows no reason; whoever told it does.
     if own and own.is_final and own.failure is not FailureClass.CANCELLED:
         failure, message = own.failure or FailureClass.USER_CODE, own.message or _exit_words(own.reason)

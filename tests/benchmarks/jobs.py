@@ -109,6 +109,7 @@ def _by_hand(laboratory: Laboratory, recording: Path, config: Path, slots: int) 
             subprocess.run(
                 [
                     str(image / "env/bin/python"),
+                    "-B",  # an image that gained a file would be refused at boot
                     str(image / "analysis/workflow.py"),
                     data,
                     str(config),

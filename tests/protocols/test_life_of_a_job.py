@@ -134,6 +134,7 @@ def test_a_lost_instance_is_replaced_once_and_paid_from_the_reservation(platform
     platform.end(second)
     assert platform.resume_all() == 0
     assert platform.result(JOB, "end").startswith("FAILED\n\ndemo/inputs/x.csv: lost-instance: ")
+    assert "User initiated shutdown" in platform.result(JOB, "end"), "EC2's own reason is passed on"
     committed, spent = platform.budget()
     costs = [json.loads(platform.text(f"logs/demo/{it}.json"))["cost"] for it in (first, second)]
     assert committed == spent == round(sum(costs) * 1_000_000)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -205,6 +208,39 @@ def test_a_killed_instance_is_tried_once_more_and_then_reported(laboratory: Labo
     assert end.splitlines()[0] == "FAILED"
     assert len(killed) == 2
     until_none_lives(laboratory)
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="finds processes in /proc")
+def test_a_killed_process_of_an_instance_is_told_in_words(laboratory: Laboratory, s3: Any) -> None:
+    """Only the workflow dies, as when memory runs out: the tool beside it reports, and nothing is tried again."""
+    config = upload(s3, "demo", {"mode": "copy", "seconds": 300}, "slow")
+    job = submit(s3, "loses-its-process", configname=config)
+    deadline = time.monotonic() + 30
+    while not (found := workflow_processes(laboratory)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    for process in found:
+        os.kill(process, signal.SIGKILL)
+
+    end = wait_for_end(s3, "demo", job)
+    assert end.splitlines()[0] == "FAILED"
+    assert "killed" in end
+    until_none_lives(laboratory)
+
+
+def workflow_processes(laboratory: Laboratory) -> list[int]:
+    """Host process ids of running workflow scripts of this cloud."""
+    instances = bytes(laboratory.home / "clouds" / laboratory.cloud / "instances")
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if entry.name.isdigit() and b"workflow.py" in words and any(word.startswith(instances) for word in words):
+            found.append(int(entry.name))
+    return found
 
 
 def test_the_same_submit_file_put_again_runs_no_second_job(laboratory: Laboratory, s3: Any) -> None:
