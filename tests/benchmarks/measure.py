@@ -47,7 +47,7 @@ def main(words: list[str]) -> None:
     }
     if options.write:
         RESULTS.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
-        PAGE.write_text(render_page(known))
+        PAGE.write_text(render_page(json.loads(RESULTS.read_text())))
 
 
 def measure_in_laboratory(folder: Path, chosen: list[str]) -> dict[str, Figures]:
