@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from ncap_iac import progress
+from ncap_iac.answer import SCHEMA_VERSION, Answer, Output, Table, Text
 from ncap_iac.errors import NcapError
-from ncap_iac.result import SCHEMA_VERSION, Output, Result, Table, Text
 
 if TYPE_CHECKING:
     from ncap_iac.screen import Screen
@@ -151,22 +151,22 @@ class Console:
 
     # --- results and errors ---
 
-    def show(self, result: Result) -> None:
+    def show(self, answer: Answer) -> None:
         """Write the answer: data on stdout, talk on stderr. A reader that has gone is no error."""
         self.close()
         try:
             if self.manner.output is Output.JSON:
-                self._out.write(json.dumps(result.document(), indent=2) + "\n")
+                self._out.write(json.dumps(answer.document(), indent=2) + "\n")
             else:
-                for number, block in enumerate(result.blocks):
+                for number, block in enumerate(answer.blocks):
                     self._show_block(block, first=number == 0)
             self._out.flush()
         except BrokenPipeError:
             silence(self._out)
         if self.manner.output is Output.TABLE and not self.manner.quiet:
-            for note in result.notes:
+            for note in answer.notes:
                 self._talk(note)
-            for number, command in enumerate(result.next_commands):
+            for number, command in enumerate(answer.next_commands):
                 self._talk(("Next: " if number == 0 else "      ") + self._typed(command))
 
     def _typed(self, command: str) -> str:

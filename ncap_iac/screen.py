@@ -15,7 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Table as RichTable
 from rich.text import Text as RichText
 
-from ncap_iac.result import Table
+from ncap_iac.answer import Table
 
 STATE_STYLES = {
     "SUCCESS": "green",

@@ -63,9 +63,9 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     from ncap_iac.console import silence
 
     try:
-        result = arguments.run(Context(arguments, console, _world()))
-        console.show(result)
-        return int(result.exit_code)
+        answer = arguments.run(Context(arguments, console, _world()))
+        console.show(answer)
+        return int(answer.exit_code)
     except NcapError as error:
         console.fail(error, trace=_trace())
         return int(error.exit_code)
@@ -107,8 +107,8 @@ def _console(words: Sequence[str]) -> Console:
     import os
     import time
 
+    from ncap_iac.answer import Output
     from ncap_iac.console import Console, Manner
-    from ncap_iac.result import Output
 
     output = next((word.partition("=")[2] for word in words if word.startswith("--output=")), "")
     if "--output" in words[:-1]:

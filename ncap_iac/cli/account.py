@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 
 from ncap_iac import progress
+from ncap_iac.answer import Answer
 from ncap_iac.cli.context import Context
 from ncap_iac.cli.document_verbs import add_parameter_option
 from ncap_iac.cli.options import SubParsers, add_noun, add_verb
 from ncap_iac.cli.plans import applied_result, compiled_result, destroy, make_deployment, plan_result
-from ncap_iac.result import Result
 
 
 def add_to(nouns: SubParsers) -> None:
@@ -55,14 +55,14 @@ def add_to(nouns: SubParsers) -> None:
     )
 
 
-def run_compile(context: Context) -> Result:
+def run_compile(context: Context) -> Answer:
     """The template."""
     from ncap_iac.documents import Compiled
 
     return compiled_result(context, Compiled(context.project).account())
 
 
-def run_plan(context: Context) -> Result:
+def run_plan(context: Context) -> Answer:
     """What would change."""
     if context.get("offline", False):
         from ncap_iac.deployment import offline_plan
@@ -73,7 +73,7 @@ def run_plan(context: Context) -> Result:
     return plan_result(plan, next_command=shlex.join(["ncap", "account", "deploy", *context.target.options()]))
 
 
-def run_deploy(context: Context) -> Result:
+def run_deploy(context: Context) -> Answer:
     """Deploy or update."""
     deployment = make_deployment(context)
     context.say_target()
@@ -84,7 +84,7 @@ def run_deploy(context: Context) -> Result:
     return applied_result(applied, plan, next_commands=[following])
 
 
-def run_destroy(context: Context) -> Result:
+def run_destroy(context: Context) -> Answer:
     """Delete."""
     from ncap_compiler import names
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ncap_iac import progress
+from ncap_iac.answer import Answer, Table, Text
 from ncap_iac.cli.context import Context, open_gateway, open_member
 from ncap_iac.cli.local import cloud_errors, clouds
 from ncap_iac.cli.options import SUMMARIES, SubParsers, add_verb
 from ncap_iac.errors import UsageError
 from ncap_iac.project import Kind, read_bytes
-from ncap_iac.result import Result, Table, Text
 from ncap_iac.target import local_target
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def add_to(nouns: SubParsers) -> None:
     )
 
 
-def run_demo_command(context: Context) -> Result:
+def run_demo_command(context: Context) -> Answer:
     """Start what is missing, run the demo, say what there is to see."""
     from ncap_iac import demo
     from ncap_iac.images import named_environment
@@ -111,7 +111,7 @@ def _deployment(context: Context, target: Target) -> Deployment:
     return Deployment(open_gateway(target), Compiled(context.project), context.report, world.clock, world.sleep)
 
 
-def _result(context: Context, shown: Shown, target: Target) -> Result:
+def _result(context: Context, shown: Shown, target: Target) -> Answer:
     ref, status = shown.status.ref, shown.status
     relative = partial(_shortest, base=context.world.folder)
     cost = shown.cost_usd
@@ -124,7 +124,7 @@ def _result(context: Context, shown: Shown, target: Target) -> Result:
         *(f"Usage        {relative(record.path)}" for record in shown.records),
         "Cost         " + ("not settled yet" if cost is None else f"{cost} USD, at AWS's prices for these instances"),
     ]
-    return Result(
+    return Answer(
         kind="Demo",
         data={
             **status.document(),

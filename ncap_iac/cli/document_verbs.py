@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ncap_iac import progress
+from ncap_iac.answer import Answer, Table
 from ncap_iac.cli.context import Context
 from ncap_iac.cli.options import Run, SubParsers, add_noun, add_verb
 from ncap_iac.cli.plans import (
@@ -21,7 +22,6 @@ from ncap_iac.cli.plans import (
 )
 from ncap_iac.errors import ExitCode
 from ncap_iac.project import Kind
-from ncap_iac.result import Result, Table
 
 PROBLEM_COLUMNS = ("id", "place", "pointer", "message", "what to do")
 
@@ -102,8 +102,8 @@ def add_parameter_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _of(kind: Kind, run: Callable[[Context, Kind], Result]) -> Run:
-    def bound(context: Context) -> Result:
+def _of(kind: Kind, run: Callable[[Context, Kind], Answer]) -> Run:
+    def bound(context: Context) -> Answer:
         return run(context, kind)
 
     return bound
@@ -113,7 +113,7 @@ def _path(context: Context, kind: Kind) -> Path:
     return context.project.document(kind, str(context.arguments.name))
 
 
-def run_validate(context: Context, kind: Kind) -> Result:
+def run_validate(context: Context, kind: Kind) -> Answer:
     """All problems of all documents named."""
     from ncap_iac.documents import problems_of
 
@@ -133,7 +133,7 @@ def run_validate(context: Context, kind: Kind) -> Result:
     )
     count = f"{len(paths)} {kind.noun}{'' if len(paths) == 1 else 's'}"
     said = f"{count}: {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}."
-    return Result(
+    return Answer(
         kind="Validation",
         data={
             "documents": [str(path) for path in paths],
@@ -163,7 +163,7 @@ def _named_document(context: Context, kind: Kind, name: str) -> Path:
     return path / kind.file if (path / kind.file).is_file() else context.project.document(kind, name)
 
 
-def run_compile(context: Context, kind: Kind) -> Result:
+def run_compile(context: Context, kind: Kind) -> Answer:
     """A template."""
     from ncap_iac.documents import Compiled
 
@@ -171,7 +171,7 @@ def run_compile(context: Context, kind: Kind) -> Result:
     return compiled_result(context, wanted)
 
 
-def run_plan(context: Context, kind: Kind) -> Result:
+def run_plan(context: Context, kind: Kind) -> Answer:
     """What deploying would change."""
     path = _path(context, kind)
     command = f"ncap {kind.noun} deploy {context.arguments.name}"
@@ -184,7 +184,7 @@ def run_plan(context: Context, kind: Kind) -> Result:
     return plan_result(plan, next_command=shlex.join([*shlex.split(command), *context.target.options()]))
 
 
-def run_deploy(context: Context, kind: Kind) -> Result:
+def run_deploy(context: Context, kind: Kind) -> Answer:
     """Make a document real."""
     path = _path(context, kind)
     deployment = make_deployment(context)
@@ -205,7 +205,7 @@ def _after(context: Context, kind: Kind, stack: str) -> list[str]:
     return [shlex.join(["ncap", "job", "list", "ANALYSIS", "--as", "MEMBER", *where])]
 
 
-def run_destroy(context: Context, kind: Kind) -> Result:
+def run_destroy(context: Context, kind: Kind) -> Answer:
     """Delete a document's stack."""
     from ncap_iac.documents import stack_name
 
@@ -213,14 +213,14 @@ def run_destroy(context: Context, kind: Kind) -> Result:
     return destroy(context, deployment, stack_name(_path(context, kind), kind))
 
 
-def run_list(context: Context, kind: Kind) -> Result:
+def run_list(context: Context, kind: Kind) -> Answer:
     """The project's documents."""
     from ncap_iac.documents import describe_document
 
     found = [describe_document(path, kind) for path in context.project.documents(kind)]
     details = "environment" if kind is Kind.BLUEPRINT else "analyses"
     title = "title" if kind is Kind.BLUEPRINT else "groups"
-    return Result(
+    return Answer(
         kind=f"{kind.noun.capitalize()}List",
         data={
             "documents": [

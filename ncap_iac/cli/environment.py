@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ncap_iac.answer import Answer, Table, Text
 from ncap_iac.cli.context import Context
 from ncap_iac.cli.options import SubParsers, add_noun, add_verb
 from ncap_iac.project import Kind
-from ncap_iac.result import Result, Table, Text
 
 if TYPE_CHECKING:
     from ncap_iac.images import ImageMaker, ListedEnvironment
@@ -63,11 +63,11 @@ def image_maker(context: Context) -> ImageMaker:
     return ImageMaker(context.project, world.environment, world.home, context.report, world.clock)
 
 
-def run_build(context: Context) -> Result:
+def run_build(context: Context) -> Answer:
     """Build, if it is not there."""
     path = context.project.document(Kind.BLUEPRINT, context.arguments.name)
     built = image_maker(context).build(path.parent)
-    return Result(
+    return Answer(
         kind="Image",
         data={"environment": built.environment, "folder": str(built.folder)},
         blocks=(Text(built.environment),),
@@ -76,10 +76,10 @@ def run_build(context: Context) -> Result:
     )
 
 
-def run_list(context: Context) -> Result:
+def run_list(context: Context) -> Answer:
     """Environments of the project, and images."""
     listed = image_maker(context).listing()
-    return Result(
+    return Answer(
         kind="EnvironmentList",
         data={
             "environments": [
@@ -111,23 +111,23 @@ def _image(item: ListedEnvironment) -> str:
     return f"{item.folder.name} ({item.size_bytes / 1e6:.0f} MB)"
 
 
-def run_verify(context: Context) -> Result:
+def run_verify(context: Context) -> Answer:
     """Compare with the seal."""
     path = context.project.document(Kind.BLUEPRINT, context.arguments.name)
     image = image_maker(context).verify(path.parent)
-    return Result(
+    return Answer(
         kind="ImageVerified",
         data={"environment": image.environment, "folder": str(image.folder)},
         blocks=(Text(f"{image.environment}: every file is as it was sealed"),),
     )
 
 
-def run_pin(context: Context) -> Result:
+def run_pin(context: Context) -> Answer:
     """Write the digest into the blueprint."""
     path = context.project.document(Kind.BLUEPRINT, context.arguments.name)
     environment, changed = image_maker(context).pin(path)
     said = "pinned" if changed else "was pinned already"
-    return Result(
+    return Answer(
         kind="Pin",
         data={"environment": environment, "file": str(path), "changed": changed},
         blocks=(Text(f"{path}: {environment} {said}"),),

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ncap_iac import progress
+from ncap_iac.answer import Answer, Table, Text
 from ncap_iac.cli.context import Context
 from ncap_iac.cli.desk import bucket_of_analysis, job_command, open_desk, patience, which_job
 from ncap_iac.cli.options import SubParsers, add_noun, add_verb
 from ncap_iac.errors import ExitCode, UsageError
-from ncap_iac.result import Result, Table, Text
 
 if TYPE_CHECKING:
     from ncap_iac.cli.desk import Desk
@@ -160,7 +160,7 @@ def _positive_int(text: str) -> int:
 # --- verbs ---
 
 
-def run_submit(context: Context) -> Result:
+def run_submit(context: Context) -> Answer:
     """Upload, ask, and if wanted wait."""
     from ncap_iac import submission
     from ncap_iac.documents import check_config
@@ -191,8 +191,8 @@ def run_submit(context: Context) -> Result:
     return _submitted_result(context, submitted)
 
 
-def _submitted_result(context: Context, submitted: Submitted) -> Result:
-    return Result(
+def _submitted_result(context: Context, submitted: Submitted) -> Answer:
+    return Answer(
         kind="Submission",
         data={
             "job": submitted.ref.job,
@@ -211,14 +211,14 @@ def _submitted_result(context: Context, submitted: Submitted) -> Result:
     )
 
 
-def run_list(context: Context) -> Result:
+def run_list(context: Context) -> Answer:
     """The group's jobs."""
     from ncap_iac.jobs import list_jobs
 
     desk = open_desk(context, bucket_of_analysis(context, context.get("analysis")))
     jobs, total = list_jobs(desk.objects, desk.bucket, desk.group, limit=context.arguments.limit)
     more = (f"{total - len(jobs)} more: use --limit.",) if total > len(jobs) else ()
-    return Result(
+    return Answer(
         kind="JobList",
         data={
             "bucket": desk.bucket,
@@ -237,7 +237,7 @@ def run_list(context: Context) -> Result:
     )
 
 
-def run_status(context: Context) -> Result:
+def run_status(context: Context) -> Answer:
     """One job, now or at its end."""
     from ncap_iac.jobs import JobReader
 
@@ -247,13 +247,13 @@ def run_status(context: Context) -> Result:
     return _status_result(context, JobReader(desk.objects, ref).status())
 
 
-def _watched(context: Context, desk: Desk, ref: JobRef) -> Result:
+def _watched(context: Context, desk: Desk, ref: JobRef) -> Answer:
     from ncap_iac.jobs import JobReader, watch
 
     return _status_result(context, watch(JobReader(desk.objects, ref), patience(context), context.report))
 
 
-def _status_result(context: Context, status: JobStatus) -> Result:
+def _status_result(context: Context, status: JobStatus) -> Answer:
     from ncap_iac.jobs import STATUS_COLUMNS, Outcome
 
     ended = [status.end_text] if status.end_text else []
@@ -266,7 +266,7 @@ def _status_result(context: Context, status: JobStatus) -> Result:
         Outcome.RUNNING: ("status", "--watch"),
         Outcome.SUCCEEDED: ("results",),
     }.get(status.outcome, ("logs",))
-    return Result(
+    return Answer(
         kind="JobStatus",
         data=status.document(),
         blocks=tuple(blocks),
@@ -275,7 +275,7 @@ def _status_result(context: Context, status: JobStatus) -> Result:
     )
 
 
-def run_logs(context: Context) -> Result:
+def run_logs(context: Context) -> Answer:
     """The certificate and the logs, or the lines as they come."""
     from ncap_iac.jobs import JobReader, watch
     from ncap_iac.progress import silent
@@ -295,7 +295,7 @@ def run_logs(context: Context) -> Result:
         {"label": dataset.label, "status": dataset.status, "lines": [text for _, text in dataset.lines]}
         for dataset in status.datasets
     ]
-    return Result(
+    return Answer(
         kind="JobLogs",
         data={
             "job": ref.job,
@@ -308,7 +308,7 @@ def run_logs(context: Context) -> Result:
     )
 
 
-def run_results(context: Context) -> Result:
+def run_results(context: Context) -> Answer:
     """Download what the job made."""
     from ncap_iac.jobs import JobReader
     from ncap_iac.results import download_results, relative_names
@@ -321,7 +321,7 @@ def run_results(context: Context) -> Result:
     if not outcome.is_over:
         notes.append(f"The job is {outcome.value}: more may come.")
     notes += [f"Refused, its name leads out of the folder or is taken: {key}" for key in fetched.refused]
-    return Result(
+    return Answer(
         kind="JobResults",
         data={
             "job": ref.job,
@@ -342,7 +342,7 @@ def _folder_name(job: str) -> str:
     return job.replace(":", "-").replace("/", "-")
 
 
-def run_cancel(context: Context) -> Result:
+def run_cancel(context: Context) -> Answer:
     """Ask for the job's end."""
     from ncap_iac.jobs import JobReader
     from ncap_iac.submission import cancel
@@ -350,14 +350,14 @@ def run_cancel(context: Context) -> Result:
     desk, ref = which_job(context)
     outcome = JobReader(desk.objects, ref).outcome()
     if outcome.is_over:
-        return Result(
+        return Answer(
             kind="Cancellation",
             data={"job": ref.job, "outcome": outcome.value, "asked": False},
             blocks=(Text(f"{ref.job} is over already: {outcome.value}"),),
         )
     context.say_target()
     key = cancel(ref, desk.objects)
-    return Result(
+    return Answer(
         kind="Cancellation",
         data={"job": ref.job, "outcome": outcome.value, "asked": True, "submission": key},
         blocks=(Text(f"{ref.job}: asked to stop"),),

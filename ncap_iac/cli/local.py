@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ncap_iac import progress
+from ncap_iac.answer import Answer, Table, Text
 from ncap_iac.cli.context import Context, open_member
 from ncap_iac.cli.options import SubParsers, add_noun, add_verb
 from ncap_iac.errors import CloudError, ExitCode, UsageError
-from ncap_iac.result import Result, Table, Text
 from ncap_iac.target import DEFAULT_CLOUD, local_target
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def clouds(context: Context) -> LocalCloud:
     )
 
 
-def run_up(context: Context) -> Result:
+def run_up(context: Context) -> Answer:
     """Start a cloud."""
     from ncap_iac.local.cloud import DEFAULT_PORT, DEFAULT_REGION, CloudRunningError
 
@@ -138,7 +138,7 @@ def run_up(context: Context) -> Result:
     return _record_result(context, [record], kind="LocalCloud")
 
 
-def _up_in_foreground(context: Context, known: LocalCloud, name: str, *, port: int, region: str) -> Result:
+def _up_in_foreground(context: Context, known: LocalCloud, name: str, *, port: int, region: str) -> Answer:
     import threading
 
     from ncap_iac.local.cloud import end_on_signals, serve
@@ -154,19 +154,19 @@ def _up_in_foreground(context: Context, known: LocalCloud, name: str, *, port: i
             where=f"local cloud {name!r}",
             hint=f"Its log is in {known.places.cloud(name).base}. Start it again with `ncap local up`.",
         )
-    return Result(kind="LocalCloud", data={"clouds": [], "stopped": name}, notes=("Stopped.",))
+    return Answer(kind="LocalCloud", data={"clouds": [], "stopped": name}, notes=("Stopped.",))
 
 
-def run_down(context: Context) -> Result:
+def run_down(context: Context) -> Answer:
     """Stop a cloud."""
     name = _name(context)
     with cloud_errors():
         stopped = clouds(context).down(name)
     said = f"Local cloud {name!r} is stopped." if stopped else f"Local cloud {name!r} was not running."
-    return Result(kind="LocalCloudStopped", data={"name": name, "stopped": stopped}, notes=(said,))
+    return Answer(kind="LocalCloudStopped", data={"name": name, "stopped": stopped}, notes=(said,))
 
 
-def run_status(context: Context) -> Result:
+def run_status(context: Context) -> Answer:
     """The clouds of this computer."""
     known = clouds(context)
     named = context.get("name") or context.choice.cloud
@@ -179,7 +179,7 @@ def run_status(context: Context) -> Result:
     return replace(result, exit_code=ExitCode.NO_CLOUD) if named and not running else result
 
 
-def _record_result(context: Context, records: list[CloudRecord], *, kind: str, idle: list[str] | None = None) -> Result:
+def _record_result(context: Context, records: list[CloudRecord], *, kind: str, idle: list[str] | None = None) -> Answer:
     from datetime import UTC, datetime
 
     running = [
@@ -198,7 +198,7 @@ def _record_result(context: Context, records: list[CloudRecord], *, kind: str, i
     rows = [(str(row["name"]), "running", str(row["endpoint"]), str(row["region"]), str(row["pid"])) for row in running]
     rows += [(name, "stopped", "", "", "") for name in idle or []]
     other = f" --name {records[0].name}" if records and records[0].name != DEFAULT_CLOUD else ""
-    return Result(
+    return Answer(
         kind=kind,
         data={"clouds": [*running, *stopped]},
         blocks=(
@@ -212,7 +212,7 @@ def _record_result(context: Context, records: list[CloudRecord], *, kind: str, i
     )
 
 
-def run_env(context: Context) -> Result:
+def run_env(context: Context) -> Answer:
     """Variables for a shell."""
     name = _name(context)
     target = local_target(name, context.world.environment, context.world.home)
@@ -231,4 +231,4 @@ def run_env(context: Context) -> Result:
     lines = [f"export {key}={shlex.quote(value)}" for key, value in variables.items()]
     # A session token or profile left in the shell would go before, or with, these keys.
     lines.append("unset AWS_SESSION_TOKEN AWS_PROFILE")
-    return Result(kind="LocalEnvironment", data={"variables": variables}, blocks=(Text("\n".join(lines)),))
+    return Answer(kind="LocalEnvironment", data={"variables": variables}, blocks=(Text("\n".join(lines)),))

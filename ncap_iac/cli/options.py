@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ncap_iac.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from ncap_iac.answer import Answer
     from ncap_iac.cli.context import Context
-    from ncap_iac.result import Result
 
 SUMMARIES = {
     "demo": "Run the whole path on this computer: deploy an analysis, submit two recordings, fetch the results.",
@@ -23,7 +23,7 @@ SUMMARIES = {
 }
 """The commands, each a module of this package, in the order of the help text."""
 
-Run = Callable[["Context"], "Result"]
+Run = Callable[["Context"], "Answer"]
 SubParsers = Any
 """What `add_subparsers` returns; argparse keeps its type private."""
 

@@ -8,9 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ncap_iac import progress
+from ncap_iac.answer import Answer, Table, Text
 from ncap_iac.cli.context import Context
 from ncap_iac.errors import UsageError
-from ncap_iac.result import Result, Table, Text
 
 if TYPE_CHECKING:
     from ncap_compiler import Change
@@ -45,7 +45,7 @@ def make_deployment(context: Context) -> Deployment:
     )
 
 
-def plan_result(plan: Plan, *, next_command: str) -> Result:
+def plan_result(plan: Plan, *, next_command: str) -> Answer:
     """A plan, as resources and words."""
     rows = tuple(_change_row(change) for change in plan.changes)
     head = f"Stack {plan.stack}: " + ("to be created" if plan.creates else "to be changed" if rows else "as wanted")
@@ -58,7 +58,7 @@ def plan_result(plan: Plan, *, next_command: str) -> Result:
     permissions = _permission_rows(plan)
     if permissions:
         blocks.append(Table(("resource", "", "permission"), permissions, title="Permissions"))
-    return Result(
+    return Answer(
         kind="Plan",
         data=plan.document(),
         blocks=tuple(blocks),
@@ -82,11 +82,11 @@ def _permission_rows(plan: Plan) -> tuple[tuple[str, str, str], ...]:
     return tuple(sorted([*granted, *revoked]))
 
 
-def applied_result(applied: Applied, plan: Plan, *, next_commands: Sequence[str]) -> Result:
+def applied_result(applied: Applied, plan: Plan, *, next_commands: Sequence[str]) -> Answer:
     """What a deployment did."""
     version = f", version {plan.version_id}" if plan.version_id else ""
     said = "deployed" if applied.changed else "is up to date"
-    return Result(
+    return Answer(
         kind="Deployment",
         data={
             "stack": applied.stack,
@@ -99,7 +99,7 @@ def applied_result(applied: Applied, plan: Plan, *, next_commands: Sequence[str]
     )
 
 
-def compiled_result(context: Context, wanted: Wanted) -> Result:
+def compiled_result(context: Context, wanted: Wanted) -> Answer:
     """A template: on stdout, in a file, or inside the JSON answer."""
     import json
 
@@ -114,8 +114,8 @@ def compiled_result(context: Context, wanted: Wanted) -> Result:
             file.write_text(wanted.template, encoding="utf-8")
         except OSError as error:
             raise UsageError(error.strerror or str(error), where=str(file), hint="Choose another file.") from error
-        return Result(kind="Template", data={**data, "file": str(file)}, blocks=(Text(str(file)),))
-    return Result(
+        return Answer(kind="Template", data={**data, "file": str(file)}, blocks=(Text(str(file)),))
+    return Answer(
         kind="Template", data={**data, "template": json.loads(wanted.template)}, blocks=(Text(wanted.template),)
     )
 
@@ -143,7 +143,7 @@ def image_maker(context: Context) -> MakeImage:
     return partial(maker.make, gateway=context.gateway)
 
 
-def destroy(context: Context, deployment: Deployment, stack: str) -> Result:
+def destroy(context: Context, deployment: Deployment, stack: str) -> Answer:
     """Ask, delete a stack, and say what it leaves. Raises UsageError without consent."""
     kept = deployment.kept_by(stack)
     context.say_target()
@@ -151,7 +151,7 @@ def destroy(context: Context, deployment: Deployment, stack: str) -> Result:
     with progress.step(f"delete {stack}", context.report, context.world.clock):
         existed = deployment.destroy(stack)
     said = f"{stack} deleted" if existed else f"{stack} was not deployed"
-    return Result(
+    return Answer(
         kind="Destruction",
         data={"stack": stack, "existed": existed, "kept": list(kept)},
         blocks=(Text(said),),

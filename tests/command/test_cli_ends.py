@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pytest
 
+from ncap_iac.answer import Answer, Output
 from ncap_iac.cli import _run
 from ncap_iac.cli.context import Context
 from ncap_iac.console import Console, Manner
@@ -26,17 +27,16 @@ from ncap_iac.errors import (
     UsageError,
     WaitTimeoutError,
 )
-from ncap_iac.result import Output, Result
 
 
-def ended(run: Callable[[Context], Result], manner: Manner | None = None) -> tuple[int, str]:
+def ended(run: Callable[[Context], Answer], manner: Manner | None = None) -> tuple[int, str]:
     err = io.StringIO()
     console = Console(io.StringIO(), err, manner=manner or Manner(), clock=lambda: 0.0)
     return _run(argparse.Namespace(run=run), console), err.getvalue()
 
 
-def raising(error: BaseException) -> Callable[[Context], Result]:
-    def run(_context: Context) -> Result:
+def raising(error: BaseException) -> Callable[[Context], Answer]:
+    def run(_context: Context) -> Answer:
         raise error
 
     return run
@@ -80,7 +80,7 @@ def test_an_error_in_json_is_one_document() -> None:
 
 
 def test_a_result_brings_its_own_exit_code() -> None:
-    code, _ = ended(lambda _context: Result(kind="X", data={}, exit_code=ExitCode.FAILED))
+    code, _ = ended(lambda _context: Answer(kind="X", data={}, exit_code=ExitCode.FAILED))
     assert code == 1
 
 

@@ -9,8 +9,8 @@ import os
 import pytest
 
 from ncap_iac import progress
+from ncap_iac.answer import Answer, Output, Table, Text
 from ncap_iac.console import Console, Manner, printable
-from ncap_iac.result import Output, Result, Table, Text
 
 
 class Terminal(io.StringIO):
@@ -34,7 +34,7 @@ def make(
     return Console(out, err, manner=manner or Manner(color=False), clock=lambda: 0.0), out, err
 
 
-RESULT = Result(
+RESULT = Answer(
     kind="Things",
     data={"things": [{"name": "a"}]},
     blocks=(Table(("name", "state"), (("a", "RUNNING"), ("b\twith tab", "x"))), Text("last")),
@@ -52,7 +52,7 @@ def test_a_pipe_gets_tab_separated_rows_and_talk_goes_to_stderr() -> None:
 
 def test_next_commands_can_be_typed_where_the_command_is_not_on_the_path() -> None:
     console, _, err = make(Manner(program=".venv/bin/ncap"))
-    console.show(Result(kind="Things", data={}, next_commands=("ncap next", 'eval "$(ncap local env)" && aws s3 ls')))
+    console.show(Answer(kind="Things", data={}, next_commands=("ncap next", 'eval "$(ncap local env)" && aws s3 ls')))
     assert err.getvalue() == 'Next: .venv/bin/ncap next\n      eval "$(.venv/bin/ncap local env)" && aws s3 ls\n'
 
 
@@ -75,7 +75,7 @@ def test_quiet_leaves_data_and_warnings() -> None:
 
 def test_an_empty_table_says_so_on_stderr_only() -> None:
     console, out, err = make()
-    console.show(Result(kind="X", data={}, blocks=(Table(("a",), (), empty="None here."),)))
+    console.show(Answer(kind="X", data={}, blocks=(Table(("a",), (), empty="None here."),)))
     assert (out.getvalue(), err.getvalue()) == ("", "None here.\n")
 
 
@@ -83,7 +83,7 @@ def test_a_terminal_gets_a_drawn_table_that_cuts_nothing_off(monkeypatch: pytest
     monkeypatch.setenv("COLUMNS", "40")
     console, out, _ = make(out=Terminal())
     name = "job__kalman-lds_" + "x" * 60
-    console.show(Result(kind="X", data={}, blocks=(Table(("job", "outcome"), ((name, "[red]SUCCEEDED"),)),)))
+    console.show(Answer(kind="X", data={}, blocks=(Table(("job", "outcome"), ((name, "[red]SUCCEEDED"),)),)))
     text = out.getvalue()
     assert text.replace("\n", "").replace(" ", "").count("x") == 60
     assert "[red]" in text.replace("\n", "").replace(" ", "")
@@ -93,7 +93,7 @@ def test_control_characters_never_reach_a_terminal() -> None:
     evil = "\x1b]0;owned\x07\x1b[2Jname\x9b31m"
     assert "\x1b" not in printable(evil)
     console, out, err = make(out=Terminal(), err=Terminal())
-    console.show(Result(kind="X", data={}, blocks=(Text(evil), Table(("a",), ((evil,),))), notes=(evil,)))
+    console.show(Answer(kind="X", data={}, blocks=(Text(evil), Table(("a",), ((evil,),))), notes=(evil,)))
     console.report(progress.Line(evil))
     for text in (out.getvalue(), err.getvalue()):
         assert "\x1b]0" not in text

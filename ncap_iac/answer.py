@@ -1,6 +1,6 @@
 """What a command answers, as values: data for scripts, blocks for people, an exit code for both.
 
-Commands return a `Result`; only the console renders it. Nothing here prints.
+Commands return an `Answer`; only the console renders it. Nothing here prints.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Result:
+class Answer:
     """The answer of one command.
 
     `kind` names the shape of `data`; `notes` and `next_commands` are talk (stderr) and are not part of the data.
