@@ -98,11 +98,15 @@ class Compiled:
         self.project = project
 
     @cached_property
+    def _sources(self) -> dict[str, bytes]:
+        return bundle_sources(self.project.protocols)
+
+    @cached_property
     def bundle(self) -> Bundle:
         """What runs in Lambda."""
         from ncap_compiler import bundle_files
 
-        return bundle_files(bundle_sources(self.project.protocols))
+        return bundle_files(self._sources)
 
     def account(self) -> Wanted:
         """The account stack."""
@@ -129,7 +133,7 @@ class Compiled:
         blueprint = load_blueprint(read_text(path), file=str(path))
         code = (path.parent / blueprint.code_uri).resolve()
         own = code == self.project.protocols.resolve()
-        sources = bundle_sources(code)
+        sources = self._sources if own else bundle_sources(code)
         for handler in filter(None, (blueprint.handler, blueprint.post_handler)):
             _check_handler(handler, sources, code, path)
         bundle = self.bundle if own else bundle_files(sources)
