@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +17,7 @@ from ncap_iac.local.cloudformation.provider import (
     tag_list,
     tag_map,
 )
-from ncap_iac.local.cloudformation.readback import same_value
+from ncap_iac.local.cloudformation.providers.shared_policies import SharedPolicyProvider
 from ncap_iac.local.cloudformation.template import scalar_text
 from ncap_iac.local.cloudformation.values import Properties
 
@@ -116,26 +115,26 @@ class TopicProvider(Provider):
         return found
 
 
-class TopicPolicyProvider(Provider):
+class TopicPolicyProvider(SharedPolicyProvider):
     """AWS::SNS::TopicPolicy: one policy for one or more topics; without it a topic has SNS's default policy."""
 
     type = "AWS::SNS::TopicPolicy"
     properties = frozenset({"PolicyDocument", "Topics"})
     required = properties
-    attributes = frozenset({"Id"})
-    exact = frozenset({"PolicyDocument"})
+    owners = "Topics"
+    id_prefix = "topic-policy"
 
-    def create(self, properties: Properties) -> Created:
-        """No call yet: `apply` sets the policy of each topic."""
-        digest = hashlib.sha256("\n".join(properties["Topics"]).encode()).hexdigest()
-        return Created(f"topic-policy-{digest[:12]}", {"Id": f"topic-policy-{digest[:12]}"})
-
-    def _set(self, topic: str, document: Any) -> None:
+    def put_policy(self, owner: str, policy: str) -> None:
+        """SetTopicAttributes."""
         client = self._client("sns")
-        policy = json.dumps(document)
-        present(lambda: client.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=policy))
+        present(lambda: client.set_topic_attributes(TopicArn=owner, AttributeName="Policy", AttributeValue=policy))
 
-    def _default(self, topic: str) -> dict[str, Any]:
+    def get_policy(self, owner: str) -> str | None:
+        """GetTopicAttributes."""
+        answer = present(lambda: self._client("sns").get_topic_attributes(TopicArn=owner))
+        return None if answer is None else str(answer["Attributes"]["Policy"])
+
+    def default_policy(self, owner: str) -> str:
         """The policy SNS gives a topic: the account may do everything."""
         actions = ("AddPermission", "DeleteTopic", "GetTopicAttributes", "ListSubscriptionsByTopic", "Publish")
         more = ("RemovePermission", "SetTopicAttributes", "Subscribe")
@@ -144,36 +143,10 @@ class TopicPolicyProvider(Provider):
             "Effect": "Allow",
             "Principal": {"AWS": "*"},
             "Action": [f"SNS:{name}" for name in (*actions, *more)],
-            "Resource": topic,
+            "Resource": owner,
             "Condition": {"StringEquals": {"AWS:SourceOwner": self._place.account_id}},
         }
-        return {"Version": "2008-10-17", "Id": "__default_policy_ID", "Statement": [statement]}
-
-    def apply(self, physical_id: str, previous: Properties, wanted: Properties) -> Properties:
-        """Set it on each topic, give the default back to those that left."""
-        for topic in wanted.get("Topics", ()):
-            self._set(topic, wanted["PolicyDocument"])
-        for topic in previous.get("Topics", ()):
-            if topic not in wanted.get("Topics", ()):
-                self._set(topic, self._default(topic))
-        return {}
-
-    def delete(self, physical_id: str, properties: Properties) -> None:
-        """Give every topic the default back."""
-        self.apply(physical_id, properties, {})
-
-    def read(self, physical_id: str, wanted: Properties) -> Properties | None:
-        """The policy that differs, if one does; the topics there are."""
-        client = self._client("sns")
-        document, having = None, []
-        for topic in wanted["Topics"]:
-            answer = present(lambda topic=topic: client.get_topic_attributes(TopicArn=topic))  # type: ignore[misc]
-            if answer is None:
-                continue
-            having.append(topic)
-            if document is None or same_value(document, wanted["PolicyDocument"]):
-                document = json.loads(answer["Attributes"]["Policy"])
-        return {"PolicyDocument": document, "Topics": having} if having else None
+        return json.dumps({"Version": "2008-10-17", "Id": "__default_policy_ID", "Statement": [statement]})
 
 
 class SubscriptionProvider(Provider):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +16,7 @@ from ncap_iac.local.cloudformation.provider import (
     tag_change,
     tag_map,
 )
-from ncap_iac.local.cloudformation.readback import same_value
+from ncap_iac.local.cloudformation.providers.shared_policies import SharedPolicyProvider
 from ncap_iac.local.cloudformation.template import scalar_text
 from ncap_iac.local.cloudformation.values import Properties
 
@@ -107,51 +106,26 @@ class QueueProvider(Provider):
         return found
 
 
-class QueuePolicyProvider(Provider):
-    """AWS::SQS::QueuePolicy: one policy for one or more queues."""
+class QueuePolicyProvider(SharedPolicyProvider):
+    """AWS::SQS::QueuePolicy: one policy for one or more queues; without it a queue has none."""
 
     type = "AWS::SQS::QueuePolicy"
     properties = frozenset({"PolicyDocument", "Queues"})
     required = properties
-    attributes = frozenset({"Id"})
-    exact = frozenset({"PolicyDocument"})
+    owners = "Queues"
+    id_prefix = "queue-policy"
 
-    def create(self, properties: Properties) -> Created:
-        """No call yet: `apply` sets the policy of each queue."""
-        digest = hashlib.sha256("\n".join(properties["Queues"]).encode()).hexdigest()
-        return Created(f"queue-policy-{digest[:12]}", {"Id": f"queue-policy-{digest[:12]}"})
-
-    def _set(self, queue: str, policy: str) -> None:
+    def put_policy(self, owner: str, policy: str) -> None:
+        """SetQueueAttributes."""
         client = self._client("sqs")
-        present(lambda: client.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy}))
+        present(lambda: client.set_queue_attributes(QueueUrl=owner, Attributes={"Policy": policy}))
 
-    def apply(self, physical_id: str, previous: Properties, wanted: Properties) -> Properties:
-        """Set it on each queue, take it from those that left."""
-        for queue in wanted.get("Queues", ()):
-            self._set(queue, json.dumps(wanted["PolicyDocument"]))
-        for queue in previous.get("Queues", ()):
-            if queue not in wanted.get("Queues", ()):
-                self._set(queue, "")
-        return {}
-
-    def delete(self, physical_id: str, properties: Properties) -> None:
-        """Take it from every queue."""
-        self.apply(physical_id, properties, {})
-
-    def read(self, physical_id: str, wanted: Properties) -> Properties | None:
-        """The policy that differs, if one does; the queues that have one."""
+    def get_policy(self, owner: str) -> str | None:
+        """GetQueueAttributes."""
         client = self._client("sqs")
-        document, having = None, []
-        for queue in wanted["Queues"]:
-            answer = present(
-                lambda queue=queue: client.get_queue_attributes(  # type: ignore[misc]
-                    QueueUrl=queue, AttributeNames=["Policy"]
-                )
-            )
-            text = answer.get("Attributes", {}).get("Policy") if answer else None
-            if not text:
-                continue
-            having.append(queue)
-            if document is None or same_value(document, wanted["PolicyDocument"]):
-                document = json.loads(text)
-        return {"PolicyDocument": document, "Queues": having} if having else None
+        answer = present(lambda: client.get_queue_attributes(QueueUrl=owner, AttributeNames=["Policy"]))
+        return answer.get("Attributes", {}).get("Policy") if answer else None
+
+    def default_policy(self, owner: str) -> str:
+        """None, which SQS writes as an empty text."""
+        return ""
