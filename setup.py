@@ -5,8 +5,12 @@ from setuptools import find_packages, setup
 LOCAL = ["uv>=0.9,<1"]
 """What the local cloud and environment builds need beside the core: uv makes sealed Python environments."""
 
+EXPERIMENTS = ["matplotlib>=3.9", "numpy>=2"]
+"""What the figures of `experiments/` need."""
+
 DEV = [
     *LOCAL,
+    *EXPERIMENTS,
     "awscli>=1.40",
     "cfn-lint>=1.40",
     "hypothesis>=6.100",
@@ -41,6 +45,6 @@ setup(
         "rich>=13",
         "troposphere>=4.8",
     ],
-    extras_require={"local": LOCAL, "dev": DEV},
+    extras_require={"local": LOCAL, "experiments": EXPERIMENTS, "dev": DEV},
     entry_points={"console_scripts": ["ncap = ncap_iac.cli:main"]},
 )

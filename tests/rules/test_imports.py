@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "ncap_iac": {"ncap_iac", "ncap_compiler", "boto3", "botocore", "s3transfer", "yaml", "rich", "uv", "jsonschema"},
     "utils/ncap_compiler": {"ncap_compiler", "troposphere", "jsonschema", "referencing"},
     "protocols": {"boto3", "botocore", "s3transfer", "yaml", "jobmanager", "workflow"},
-    "experiments": {"numpy", "matplotlib", "experiments"},
+    "experiments": {"numpy", "matplotlib", "yaml", "jsonschema", "experiments"},
 }
 """Beside the standard library."""
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,19 @@ class Laboratory:
         secret = self.client("secretsmanager").get_secret_value(SecretId=f"/neurocaas/members/{member}")
         found: Mapping[str, str] = json.loads(secret["SecretString"])
         return found
+
+
+def wait_for_end(s3: Any, bucket: str, group: str, job: str, patience_s: float = 60) -> str:
+    """`end.txt` of a job, once it is there."""
+    key = f"{group}/results/{job}/process_results/end.txt"
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        try:
+            text: str = s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+            return text
+        except s3.exceptions.NoSuchKey:
+            time.sleep(0.2)
+    raise AssertionError(f"{key} did not come within {patience_s} s")
 
 
 def make_project(folder: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.stories.laboratory import Laboratory
+from tests.stories.laboratory import Laboratory, wait_for_end
 
 pytestmark = pytest.mark.cloud
 
@@ -24,19 +24,6 @@ def upload(s3: Any, group: str, config: Mapping[str, object] | str, name: str) -
     key = f"{group}/configs/{name}.json"
     s3.put_object(Bucket=BUCKET, Key=key, Body=config if isinstance(config, str) else json.dumps(config))
     return key
-
-
-def wait_for_end(s3: Any, group: str, job: str, patience_s: float = 60) -> str:
-    """`end.txt` of a job, once it is there."""
-    key = f"{group}/results/{job}/process_results/end.txt"
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        try:
-            text: str = s3.get_object(Bucket=BUCKET, Key=key)["Body"].read().decode()
-            return text
-        except s3.exceptions.NoSuchKey:
-            time.sleep(0.2)
-    raise AssertionError(f"{key} did not come within {patience_s} s")
 
 
 def certificate(s3: Any, group: str, job: str) -> str:
@@ -104,7 +91,7 @@ def test_a_refused_submission_says_why_and_ends_at_once(laboratory: Laboratory, 
 
     job = submit(s3, name, **fields)
 
-    end = wait_for_end(s3, "demo", job)
+    end = wait_for_end(s3, BUCKET, "demo", job)
     assert end.splitlines()[0] == "REJECTED"
     assert word in end
     assert word in certificate(s3, "demo", job)
@@ -124,7 +111,7 @@ def test_a_broken_submit_file_still_gets_an_answer(laboratory: Laboratory, s3: A
         assert time.monotonic() < deadline, "no answer to a broken submit file"
         time.sleep(0.2)
     job = fresh.pop().split("/")[-2]
-    assert wait_for_end(s3, "demo", job).startswith("REJECTED")
+    assert wait_for_end(s3, BUCKET, "demo", job).startswith("REJECTED")
     assert "JSON" in certificate(s3, "demo", job)
 
 
@@ -146,7 +133,7 @@ def test_a_workflow_that_fails_ends_the_job_in_words(
 
     job = submit(s3, f"ends-{mode}", configname=config)
 
-    end = wait_for_end(s3, "demo", job)
+    end = wait_for_end(s3, BUCKET, "demo", job)
     assert end.splitlines()[0] == "FAILED"
     assert words in end.lower()
     key = f"demo/results/{job}/logs/DATASET_NAME:a.txt_STATUS.txt"
@@ -169,7 +156,7 @@ def test_one_failure_among_good_datasets_is_partial_and_keeps_the_results(labora
         dataname=["demo/inputs/a.txt", "demo/inputs/weird name + é.txt"],
     )
 
-    assert wait_for_end(s3, "demo", job).splitlines()[0] == "SUCCEEDED"
+    assert wait_for_end(s3, BUCKET, "demo", job).splitlines()[0] == "SUCCEEDED"
     names = [
         o["Key"].rsplit("/", 1)[1]
         for o in s3.list_objects_v2(Bucket=BUCKET, Prefix=f"demo/results/{job}/process_results/")["Contents"]
@@ -187,7 +174,7 @@ def test_a_cancelled_job_stops_its_instances(laboratory: Laboratory, s3: Any) ->
 
     laboratory.ncap("job", "cancel", job, "--analysis", BUCKET, "--as", "demo-member", "--yes")
 
-    assert wait_for_end(s3, "demo", job).splitlines()[0] == "CANCELLED"
+    assert wait_for_end(s3, BUCKET, "demo", job).splitlines()[0] == "CANCELLED"
     until_none_lives(laboratory)
 
 
@@ -204,7 +191,7 @@ def test_a_killed_instance_is_tried_once_more_and_then_reported(laboratory: Labo
             killed.add(instance)
         time.sleep(0.1)
 
-    end = wait_for_end(s3, "demo", job)
+    end = wait_for_end(s3, BUCKET, "demo", job)
     assert end.splitlines()[0] == "FAILED"
     assert len(killed) == 2
     until_none_lives(laboratory)
@@ -223,7 +210,7 @@ def test_a_killed_process_of_an_instance_is_told_in_words(laboratory: Laboratory
     for process in found:
         os.kill(process, signal.SIGKILL)
 
-    end = wait_for_end(s3, "demo", job)
+    end = wait_for_end(s3, BUCKET, "demo", job)
     assert end.splitlines()[0] == "FAILED"
     assert "killed" in end
     until_none_lives(laboratory)
@@ -247,8 +234,8 @@ def test_the_same_submit_file_put_again_runs_no_second_job(laboratory: Laborator
     """A new version of the object is another submission; the same timestamp gets a folder of its own."""
     config = upload(s3, "demo", {"mode": "copy"}, "copy")
     first = submit(s3, "twice", configname=config)
-    assert wait_for_end(s3, "demo", first).startswith("SUCCEEDED")
+    assert wait_for_end(s3, BUCKET, "demo", first).startswith("SUCCEEDED")
 
     submit(s3, "twice", configname=config)
 
-    assert wait_for_end(s3, "demo", f"{first}-2").startswith("SUCCEEDED")
+    assert wait_for_end(s3, BUCKET, "demo", f"{first}-2").startswith("SUCCEEDED")
