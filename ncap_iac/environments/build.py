@@ -208,7 +208,7 @@ exec "${{0%/*}}/python" -I -c 'import sys; from {module} import main; sys.exit(m
 def _write_analysis(source: Source, folder: Path) -> None:
     folder.mkdir()
     (folder / RECIPE).write_bytes(source.recipe_text)
-    for name in source.recipe.files:
+    for name in source.recipe.analysis_files:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(source.files[name])

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ncap_compiler.recipe import Recipe, load_recipe, recipe_digest
+from ncap_compiler.recipe import PARAMETERS_FILE, Recipe, load_recipe, recipe_digest
 
 RECIPE = "recipe.json"
 TOOL_LOCK = "workflow/requirements.lock"
+SHARED = "shared"
+"""The folder of files several analyses use, beside their folders."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Source:
     """64 hex digits."""
     recipe_text: bytes
     files: Mapping[str, bytes]
-    """The lock and the recipe's files, by path inside the environment folder."""
+    """The lock and the recipe's files, by path in the image."""
     executables: frozenset[str]
     """Those of `files` that may be executed."""
     tool: Mapping[str, bytes]
@@ -51,6 +53,9 @@ def read_source(environment: Path, protocols: Path) -> Source:
     text = recipe_path.read_bytes()
     recipe = load_recipe(text.decode(), file=str(recipe_path))
     named = {name: environment / name for name in (recipe.requirements, *recipe.files)}
+    named |= {name: environment.parent.parent / SHARED / name for name in recipe.shared}
+    if recipe.parameters:
+        named[PARAMETERS_FILE] = environment.parent / PARAMETERS_FILE
     files = {name: path.read_bytes() for name, path in named.items() if path.is_file()}
     executables = frozenset(name for name in files if named[name].stat().st_mode & 0o100)
     tool = read_tool(protocols)

@@ -59,7 +59,7 @@ def test_any_other_field_is_another_environment(change: dict[str, Any]) -> None:
 
 
 def test_a_listed_file_that_is_not_there_is_named() -> None:
-    with pytest.raises(DocumentError, match=r"R202 `workflow\.py` is not in the environment folder"):
+    with pytest.raises(DocumentError, match=r"R202 `workflow\.py` is not where the recipe looks for it"):
         recipe_digest(load(), {"requirements.lock": b""}, TOOL)
 
 
@@ -78,3 +78,32 @@ def test_mistakes_are_told_by_field() -> None:
         ("R103", "/workflow"),
         ("R102", "/pyton"),
     ]
+
+
+def test_shared_files_and_the_parameter_schema_count_in_the_digest() -> None:
+    recipe = load(shared=["analysis_kit.py"], parameters=True)
+    files = FILES | {"analysis_kit.py": b"kit", "parameters.schema.json": b"{}"}
+
+    assert recipe.analysis_files == ("workflow.py", "analysis_kit.py", "parameters.schema.json")
+    digest = recipe_digest(recipe, files, TOOL)
+    assert recipe_digest(recipe, files | {"analysis_kit.py": b"other"}, TOOL) != digest
+    assert recipe_digest(recipe, files | {"parameters.schema.json": b"[]"}, TOOL) != digest
+    assert recipe_digest(load(), files, TOOL) == recipe_digest(load(), FILES, TOOL)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"files": ["workflow.py", "analysis_kit.py"], "shared": ["analysis_kit.py"]},
+        {"files": ["workflow.py", "parameters.schema.json"], "parameters": True},
+    ],
+)
+def test_two_files_of_one_name_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(DocumentError, match="R203"):
+        load(**changes)
+
+
+@pytest.mark.parametrize("name", ["../kit.py", "folder/kit.py", "kit.txt", "a b.py"])
+def test_a_shared_file_is_a_plain_module_name(name: str) -> None:
+    with pytest.raises(DocumentError, match="R105"):
+        load(shared=[name])

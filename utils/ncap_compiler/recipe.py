@@ -17,6 +17,8 @@ from ncap_compiler.shapes import check_shape
 from ncap_compiler.values import texts, whole
 
 SCHEMA_VERSION = 1
+PARAMETERS_FILE = "parameters.schema.json"
+"""A blueprint's parameter schema, beside its document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,11 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """An environment's recipe; `requirements` and `files` are paths inside the environment folder."""
+    """An environment's recipe; `requirements` and `files` are paths inside the environment folder.
+
+    `shared` are files of `ncap_blueprints/shared/`, `parameters` says that the blueprint's parameter schema is part of
+    the environment: both lie beside `files` in the image.
+    """
 
     name: str
     python: str
@@ -38,14 +44,24 @@ class Recipe:
     requirements: str
     workflow: tuple[str, ...]
     files: tuple[str, ...]
+    shared: tuple[str, ...]
+    parameters: bool
     resources: Resources
     network: bool
     deterministic: bool
 
+    @property
+    def analysis_files(self) -> tuple[str, ...]:
+        """Everything that lies in the image's `analysis` folder beside the recipe, by its path there."""
+        return (*self.files, *self.shared, *((PARAMETERS_FILE,) if self.parameters else ()))
+
     def document(self) -> dict[str, Json]:
         """The recipe with every field spelled out, as it counts in the digest."""
         resources = self.resources
-        return {
+        added: dict[str, Json] = {"shared": [*sorted(self.shared)]} if self.shared else {}
+        if self.parameters:
+            added["parameters"] = True
+        return added | {
             "schemaVersion": SCHEMA_VERSION,
             "name": self.name,
             "python": self.python,
@@ -77,15 +93,15 @@ def load_recipe(text: str, *, file: str) -> Recipe:
 def recipe_digest(recipe: Recipe, files: Mapping[str, bytes], tool_files: Mapping[str, bytes]) -> str:
     """SHA-256 (hex) over recipe, lock, listed files and in-instance tool: `docs/contracts.md`, section 6.
 
-    `files` maps paths inside the environment folder to contents and may hold more than the recipe lists; `tool_files`
+    `files` maps the lock and `analysis_files` to contents and may hold more than the recipe lists; `tool_files`
     are all files of the tool, by path. Raises DocumentError (R202) when a file the recipe names is missing.
     """
-    counted = (recipe.requirements, *recipe.files)
+    counted = (recipe.requirements, *recipe.analysis_files)
     missing = [path for path in counted if path not in files]
     if missing:
         raise DocumentError(
             Problem(
-                "R202", "recipe.json", "/files", None, f"`{path}` is not in the environment folder", "Add the file."
+                "R202", "recipe.json", "/files", None, f"`{path}` is not where the recipe looks for it", "Add the file."
             )
             for path in missing
         )
@@ -110,6 +126,8 @@ def _recipe(value: dict[str, Json]) -> Recipe:
         requirements=str(value["requirements"]),
         workflow=texts(value["workflow"]),
         files=texts(value["files"]),
+        shared=texts(value.get("shared")),
+        parameters=bool(value.get("parameters", False)),
         resources=Resources(
             cpu=whole(needed.get("cpu"), 1),
             memory_gib=_number(needed.get("memoryGib"), 1),
@@ -128,7 +146,12 @@ def _check_paths(document: Document) -> Iterator[Problem]:
     places = [("/requirements", document.get("/requirements"))]
     listed = document.get("/files")
     places += [(f"/files/{index}", path) for index, path in enumerate(listed if isinstance(listed, list) else [])]
+    taken = {PARAMETERS_FILE} if document.get("/parameters") is True else set()
+    taken.update(texts(document.get("/shared")))
     for pointer, path in places:
+        if path in taken:
+            message = f"`{path}` would lie in the image twice: once from here, once from elsewhere"
+            yield document.problem("R203", pointer, message, "Give the file another name.")
         if isinstance(path, str) and not is_inside(path):
             message = f"`{path}` is not a plain path inside the environment folder"
             yield document.problem("R201", pointer, message, "Use relative paths with `/` and without `..`.")
