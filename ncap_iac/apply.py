@@ -8,28 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ncap_compiler import names
 from ncap_iac import progress
-from ncap_iac.errors import AlreadyExistsError, ApplyError, NcapError, NotFoundError, WaitTimeoutError
-from ncap_iac.plan import Plan, PutVersion, StackAction, Upload
-from ncap_iac.state import Deployed, Phase, StackReader, read_status
+from ncap_iac.errors import AlreadyExistsError, ApplyError, AwsError, NotFoundError, WaitTimeoutError
+from ncap_iac.failures import failure, hint_for, left_behind, overtaken, stuck
+from ncap_iac.plan import DeleteStack, Plan, PutVersion, StackAction, Upload
+from ncap_iac.state import Deployed, Phase, StackReader, read_stack, read_status
 
 LARGEST_BODY_BYTES = 51_200
 """Of a template passed by value (CloudFormation quotas); larger ones go by URL."""
 NO_CHANGES = re.compile(r"didn't contain changes|No updates are to be performed", re.IGNORECASE)
-CANCELLED = re.compile(r"cancelled", re.IGNORECASE)
-
-HINTS: tuple[tuple[str, str], ...] = (
-    (r"No export named", "Deploy the account stack first: `ncap account deploy`."),
-    (r"NoSuchKey|NoSuchBucket", "The bundle is not where the template says. Run the same command again."),
-    (r"already exists|AlreadyExists", "Something of that name is there from elsewhere: remove or rename it."),
-    (r"not authori[sz]ed|AccessDenied|is not allowed", "Your credentials may not do this. See the policy in the docs."),
-    (r"limit|quota", "A quota of your account is reached: ask for more, or remove what is not needed."),
+ELSEWHERE = re.compile(
+    r"_IN_PROGRESS state|OperationInProgress|InvalidChangeSetStatus|ChangeSetNotFound|not in.*AVAILABLE|OBSOLETE",
+    re.IGNORECASE,
 )
-"""Patterns of CloudFormation's reasons, and what to do about them; the first match counts."""
+"""CloudFormation's words when another operation holds the stack."""
 
 
 class StackService(StackReader, Protocol):
@@ -53,6 +51,10 @@ class StackService(StackReader, Protocol):
 
     def delete(self, stack: str) -> None:
         """Begin to delete a stack."""
+        ...
+
+    def continue_rollback(self, stack: str) -> None:
+        """Begin to roll a stack back whose rollback failed."""
         ...
 
 
@@ -84,25 +86,45 @@ class Workshop:
 
 @dataclass(frozen=True)
 class Applied:
-    """What was done: how many actions changed something."""
+    """What was done: which stacks changed, what was written."""
 
     stack: str
     changed: bool
     uploads: tuple[str, ...]
+    stacks: tuple[str, ...] = ()
 
 
 def apply(plan: Plan, workshop: Workshop) -> Applied:
-    """Perform a plan in order. Raises ApplyError at the first action that fails; what was done before stays."""
-    changed, uploads = False, []
+    """Perform a plan in order. Raises ApplyError at the first action that fails; what was done before stays.
+
+    Nothing is done if a stack is not as it was when the plan was made.
+    """
+    for stack in plan.stacks:
+        _check_unchanged(stack.stack, stack.fingerprint, workshop)
+    stacks, uploads, kept = [], [], False
     for action in plan.actions:
         if isinstance(action, StackAction):
-            changed = apply_stack(action, workshop) or changed
+            if apply_stack(action, workshop):
+                stacks.append(action.stack)
+        elif isinstance(action, DeleteStack):
+            if destroy_stack(action.stack, workshop):
+                stacks.append(action.stack)
         elif isinstance(action, Upload):
             if _upload(action, workshop):
                 uploads.append(action.key)
         else:
-            changed = _put_version(action, workshop) or changed
-    return Applied(plan.stack, changed, tuple(uploads))
+            kept = _put_version(action, workshop) or kept
+    return Applied(plan.stack, bool(stacks) or kept, tuple(uploads), tuple(dict.fromkeys(stacks)))
+
+
+def _check_unchanged(stack: str, fingerprint: str, workshop: Workshop) -> None:
+    """Raises ApplyError if a stack is not what the plan was made from; waits first for what goes on with it."""
+    found = read_stack(workshop.stacks, stack)
+    if found.phase is Phase.BUSY:
+        settle(stack, workshop)
+        found = read_stack(workshop.stacks, stack)
+    if found.fingerprint != fingerprint:
+        raise overtaken(stack)
 
 
 def _upload(action: Upload, workshop: Workshop) -> bool:
@@ -134,43 +156,74 @@ def _put_version(action: PutVersion, workshop: Workshop) -> bool:
 
 def apply_stack(action: StackAction, workshop: Workshop) -> bool:
     """Create or update one stack through a change set; False if there was nothing to change."""
-    deployed = _settled(action.stack, workshop)
+    deployed = settle(action.stack, workshop)
     if deployed.phase is Phase.SPOILT:
         workshop.report(progress.Note(f"{action.stack} is {deployed.status}: removing it before it is made again."))
         destroy_stack(action.stack, workshop)
         deployed = Deployed(action.stack, Phase.ABSENT)
     create = deployed.phase is Phase.ABSENT
-    name = _change_set_name(action, deployed)
     began = _last_event(action.stack, workshop) if not create else None
+    name = _change_set_name(action, deployed, began)
     arguments = _arguments(action, workshop, create=create)
-    workshop.stacks.create_change_set(action.stack, name, create=create, arguments=arguments)
-    if not _change_set_ready(action.stack, name, workshop):
-        workshop.stacks.delete_change_set(action.stack, name)
-        return False
-    workshop.stacks.execute_change_set(action.stack, name)
+    with _held_by_nobody_else(action.stack):
+        _make_change_set(action.stack, name, workshop, create=create, arguments=arguments)
+        if not _change_set_ready(action.stack, name, workshop):
+            workshop.stacks.delete_change_set(action.stack, name)
+            return False
+        workshop.stacks.execute_change_set(action.stack, name)
     _follow(action.stack, began, workshop, aim="CREATE_COMPLETE" if create else "UPDATE_COMPLETE")
     return True
 
 
-def _settled(stack: str, workshop: Workshop) -> Deployed:
-    """The stack once nothing is going on with it."""
+@contextmanager
+def _held_by_nobody_else(stack: str) -> Iterator[None]:
+    """Say it clearly when another deployment of the stack is at work at the same moment."""
+    try:
+        yield
+    except (AwsError, NotFoundError) as error:
+        if ELSEWHERE.search(str(error)):
+            raise overtaken(stack) from error
+        raise
+
+
+def _make_change_set(stack: str, name: str, workshop: Workshop, *, create: bool, arguments: Mapping[str, Any]) -> None:
+    """Begin to make a change set; one of that name is from a try that was interrupted, and as good."""
+    try:
+        workshop.stacks.create_change_set(stack, name, create=create, arguments=arguments)
+    except AwsError as error:
+        if "AlreadyExists" not in error.code:
+            raise
+
+
+def settle(stack: str, workshop: Workshop) -> Deployed:
+    """The stack once nothing is going on with it. Raises ApplyError if it is stuck."""
     deployed = read_status(workshop.stacks, stack)
     if deployed.phase is Phase.BUSY:
         workshop.report(progress.Note(f"{stack} is {deployed.status}: waiting for it."))
         _wait(stack, workshop, lambda: read_status(workshop.stacks, stack).phase is not Phase.BUSY)
         deployed = read_status(workshop.stacks, stack)
     if deployed.phase is Phase.STUCK:
-        raise ApplyError(
-            f"it is {deployed.status}",
-            where=f"stack {stack}",
-            hint=f"Mend what its events say, then `aws cloudformation continue-update-rollback --stack-name {stack}`.",
-        )
+        raise stuck(stack, deployed.status)
     return deployed
 
 
-def _change_set_name(action: StackAction, deployed: Deployed) -> str:
-    """One name for one change of one state, so that a repeated try meets its own change set."""
-    text = "\n".join([action.template, repr(action.parameters), deployed.stack_id, deployed.status])
+def continue_rollback(stack: str, workshop: Workshop) -> bool:
+    """Finish a rollback that failed, and wait for it; False if there is none to finish. Raises ApplyError."""
+    deployed = read_status(workshop.stacks, stack)
+    if deployed.status != "UPDATE_ROLLBACK_FAILED":
+        return False
+    began = _last_event(stack, workshop)
+    workshop.stacks.continue_rollback(stack)
+    _follow(stack, began, workshop, aim="UPDATE_ROLLBACK_COMPLETE")
+    return True
+
+
+def _change_set_name(action: StackAction, deployed: Deployed, last_event: str | None) -> str:
+    """One name for one change of one state, so that a repeated try meets its own change set.
+
+    The last event tells states apart: a stack brought back to an earlier template is the same in all else.
+    """
+    text = "\n".join([action.template, repr((action.parameters, action.tags)), deployed.stack_id, str(last_event)])
     return f"ncap-{hashlib.sha256(text.encode()).hexdigest()[:24]}"
 
 
@@ -179,9 +232,13 @@ def _arguments(action: StackAction, workshop: Workshop, *, create: bool) -> dict
     arguments: dict[str, Any] = {
         "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in action.parameters],
         "Capabilities": ["CAPABILITY_NAMED_IAM"],
-        "Tags": [{"Key": "neurocaas:stack", "Value": action.stack}],
     }
-    if len(body) <= LARGEST_BODY_BYTES:
+    if create or action.tags is not None:
+        own = (names.STACK_TAG, action.stack)
+        arguments["Tags"] = [{"Key": key, "Value": value} for key, value in (own, *(action.tags or ()))]
+    if not body:
+        arguments["UsePreviousTemplate"] = True
+    elif len(body) <= LARGEST_BODY_BYTES:
         arguments["TemplateBody"] = action.template
     elif action.template_url:
         arguments["TemplateURL"] = action.template_url
@@ -259,6 +316,8 @@ def _follow(stack: str, after: str | None, workshop: Workshop, *, aim: str) -> N
     _wait(stack, workshop, is_over)
     if end != aim:
         raise failure(stack, end, seen)
+    for words in left_behind(seen):
+        workshop.report(progress.Note(words))
 
 
 def _events(stack: str, after: str | None, workshop: Workshop) -> Sequence[Mapping[str, Any]] | None:
@@ -277,25 +336,6 @@ def _changed(event: Mapping[str, Any]) -> progress.ResourceChanged:
         status=str(event.get("ResourceStatus", "")),
         reason=str(event.get("ResourceStatusReason", "")),
     )
-
-
-def failure(stack: str, status: str, events: Sequence[Mapping[str, Any]]) -> NcapError:
-    """The error for an operation that failed: the first resource that failed by itself, its reason, what to do."""
-    for event in events:
-        reason = str(event.get("ResourceStatusReason", ""))
-        own = event.get("LogicalResourceId") != event.get("StackName")
-        if own and str(event.get("ResourceStatus", "")).endswith("_FAILED") and not CANCELLED.search(reason):
-            where = f"stack {stack}, {event.get('ResourceType')} {event.get('LogicalResourceId')}"
-            return ApplyError(reason or f"it is {event.get('ResourceStatus')}", where=where, hint=hint_for(reason))
-    return ApplyError(f"it ended as {status}", where=f"stack {stack}", hint="Its events tell more: use --verbose.")
-
-
-def hint_for(reason: str) -> str:
-    """What to do about a reason CloudFormation gave."""
-    for pattern, hint in HINTS:
-        if re.search(pattern, reason, re.IGNORECASE):
-            return hint
-    return "Mend the document or the account, then run the same command again."
 
 
 def _wait(stack: str, workshop: Workshop, is_over: Callable[[], bool]) -> None:

@@ -18,6 +18,7 @@ import botocore.exceptions as aws_exceptions
 from boto3.exceptions import Boto3Error, S3UploadFailedError
 from botocore.config import Config
 
+from ncap_compiler.names import STACK_TAG
 from ncap_iac.errors import (
     AccessError,
     AlreadyExistsError,
@@ -28,6 +29,8 @@ from ncap_iac.errors import (
     NotFoundError,
     UsageError,
 )
+from ncap_iac.stacks import Stacks
+from ncap_iac.stores import Analyses, Ledger, Parameters
 from ncap_iac.target import Target
 
 # fmt: off
@@ -35,7 +38,7 @@ DENIED = frozenset({
     "AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "InvalidAccessKeyId", "SignatureDoesNotMatch",
     "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure",
 })
-ABSENT = frozenset({"NoSuchKey", "NoSuchBucket", "NotFound", "404", "ResourceNotFoundException"})
+ABSENT = frozenset({"NoSuchKey", "NoSuchBucket", "NoSuchEntity", "NotFound", "404", "ResourceNotFoundException"})
 LIMITED = frozenset({
     "LimitExceeded", "LimitExceededException", "ServiceQuotaExceededException", "TooManyBuckets",
     "InstanceLimitExceeded", "VcpuLimitExceeded",
@@ -110,7 +113,13 @@ class Session:
     @property
     def region(self) -> str:
         """The region calls go to. Raises UsageError if none is configured."""
-        region = self.client("sts").meta.region_name
+        # Without one, services that are one for the whole world still get a client, of a region that is none.
+        self.client("sts")
+        region = self.target.region or self._session.region_name
+        if not region:
+            raise UsageError(
+                "no region is configured", where=self.target.name, hint="Give --region, or set AWS_DEFAULT_REGION."
+            )
         return str(region)
 
     @contextmanager
@@ -233,71 +242,6 @@ class Objects:
         return self._session.client("s3")
 
 
-class Stacks:
-    """CloudFormation, as this project uses it. Answers are AWS's own shapes, read by `state`."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def describe(self, stack: str) -> Mapping[str, Any] | None:
-        """The stack, or None when there is none of that name."""
-        try:
-            with self._session.translated(f"stack {stack}"):
-                return dict(self._client.describe_stacks(StackName=stack)["Stacks"][0])
-        except NotFoundError:
-            return None
-
-    def template(self, stack: str) -> str | Mapping[str, Any]:
-        """The template as deployed."""
-        with self._session.translated(f"stack {stack}"):
-            body: str | Mapping[str, Any] = self._client.get_template(StackName=stack, TemplateStage="Original")[
-                "TemplateBody"
-            ]
-            return body
-
-    def create_change_set(self, stack: str, name: str, *, create: bool, arguments: Mapping[str, Any]) -> None:
-        """Begin to make a change set; `arguments` holds template, parameters, capabilities, tags."""
-        with self._session.translated(f"stack {stack}"):
-            self._client.create_change_set(
-                StackName=stack, ChangeSetName=name, ChangeSetType="CREATE" if create else "UPDATE", **arguments
-            )
-
-    def describe_change_set(self, stack: str, name: str) -> Mapping[str, Any]:
-        """Status, reason and changes of a change set."""
-        with self._session.translated(f"stack {stack}"):
-            return dict(self._client.describe_change_set(StackName=stack, ChangeSetName=name))
-
-    def delete_change_set(self, stack: str, name: str) -> None:
-        """Forget a change set."""
-        with self._session.translated(f"stack {stack}"):
-            self._client.delete_change_set(StackName=stack, ChangeSetName=name)
-
-    def execute_change_set(self, stack: str, name: str) -> None:
-        """Begin to perform a change set."""
-        with self._session.translated(f"stack {stack}"):
-            self._client.execute_change_set(StackName=stack, ChangeSetName=name, ClientRequestToken=name)
-
-    def events(self, stack: str, *, after: str | None = None) -> Sequence[Mapping[str, Any]]:
-        """The stack's events, oldest first; those after the event with id `after`."""
-        events: list[Mapping[str, Any]] = []
-        with self._session.translated(f"stack {stack}"):
-            for page in self._client.get_paginator("describe_stack_events").paginate(StackName=stack):
-                for event in page["StackEvents"]:
-                    if event["EventId"] == after:
-                        return events[::-1]
-                    events.append(event)
-        return events[::-1]
-
-    def delete(self, stack: str) -> None:
-        """Begin to delete a stack."""
-        with self._session.translated(f"stack {stack}"):
-            self._client.delete_stack(StackName=stack)
-
-    @property
-    def _client(self) -> Client:
-        return self._session.client("cloudformation")
-
-
 class Gateway:
     """Everything commands may ask of one target."""
 
@@ -306,11 +250,19 @@ class Gateway:
         self.session = Session(target)
         self.objects = Objects(self.session)
         self.stacks = Stacks(self.session)
+        self.analyses = Analyses(self.session)
+        self.ledger = Ledger(self.session)
+        self.parameters = Parameters(self.session)
 
     @property
     def region(self) -> str:
         """The region calls go to."""
         return self.session.region
+
+    @property
+    def partition(self) -> str:
+        """The part of AWS the region is in, as ARNs name it: `aws` nearly everywhere."""
+        return str(self.session.client("sts").meta.partition)
 
     def identity(self) -> tuple[str, str]:
         """Account id and ARN of the caller. Raises AccessError."""
@@ -332,6 +284,31 @@ class Gateway:
             )
         images = sorted(answer["Images"], key=lambda image: str(image.get("CreationDate", "")), reverse=True)
         return tuple(str(image["ImageId"]) for image in images)
+
+    def root_devices(self, images: Sequence[str]) -> dict[str, str]:
+        """The root device of each of these images that is available here, whoever owns it. 200 an AWS call."""
+        client = self.session.client("ec2")
+        found: dict[str, str] = {}
+        with self.session.translated("images"):
+            for start in range(0, len(images), 200):
+                answer = client.describe_images(
+                    Filters=[
+                        {"Name": "image-id", "Values": list(images[start : start + 200])},
+                        {"Name": "state", "Values": ["available"]},
+                    ]
+                )
+                found |= {str(image["ImageId"]): str(image["RootDeviceName"]) for image in answer["Images"]}
+        return found
+
+    def role_stack(self, name: str) -> str | None:
+        """The stack a role says it belongs to; None if there is no such role, or it says nothing."""
+        client = self.session.client("iam")
+        try:
+            with self.session.translated(f"role {name}"):
+                tags = client.get_role(RoleName=name)["Role"].get("Tags", [])
+        except NotFoundError:
+            return None
+        return next((str(tag["Value"]) for tag in tags if tag["Key"] == STACK_TAG), None)
 
     def secret(self, name: str) -> str:
         """A secret's text. Raises NotFoundError, AccessError."""

@@ -169,6 +169,16 @@ class Console:
             for number, command in enumerate(answer.next_commands):
                 self._talk(("Next: " if number == 0 else "      ") + self._typed(command))
 
+    def preview(self, answer: Answer) -> None:
+        """Show what is about to happen, before asking: for people only."""
+        if self.manner.output is Output.TABLE and not self.manner.quiet:
+            self.close()
+            for number, block in enumerate(answer.blocks):
+                self._show_block(block, first=number == 0)
+            self._out.flush()
+            for note in answer.notes:
+                self._talk(note)
+
     def _typed(self, command: str) -> str:
         """A command as it can be typed in this terminal."""
         for start in ("ncap ", 'eval "$(ncap '):

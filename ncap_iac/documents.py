@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ncap_iac.errors import DocumentProblemsError, UsageError
-from ncap_iac.plan import Artifact, Version, Wanted
 from ncap_iac.project import Kind, Project, bundle_sources, read_bytes, read_text
+from ncap_iac.wanted import Artifact, Version, Wanted
 
 if TYPE_CHECKING:
-    from ncap_compiler import Bundle, Problem
+    from ncap_compiler import Blueprint, Bundle, Problem, Profile
+    from ncap_compiler.stages import Stage
 
 PARAMETERS_FILE = "parameters.schema.json"
 RESERVED_PARAMETERS = frozenset({"__duration__", "__dataset_size__"})
@@ -56,13 +58,6 @@ def analysis_name(path: Path) -> str:
     return load_blueprint(read_text(path), file=str(path)).analysis
 
 
-def stack_name(path: Path, kind: Kind) -> str:
-    """The stack of a document. Raises DocumentProblemsError."""
-    from ncap_compiler import names
-
-    return analysis_name(path) if kind is Kind.BLUEPRINT else names.users_stack(path.resolve().parent.name)
-
-
 @dataclass(frozen=True)
 class Described:
     """One document, for a list."""
@@ -92,10 +87,18 @@ def describe_document(path: Path, kind: Kind) -> Described:
 
 
 class Compiled:
-    """Compiles the documents of one project; the bundle is made once."""
+    """Compiles the documents of one project for one stage (none: production); the bundle is made once."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, stage: Stage | None = None) -> None:
         self.project = project
+        self._stage = stage
+
+    @cached_property
+    def stage(self) -> Stage:
+        """The stage whose names stacks get."""
+        from ncap_compiler.stages import PRODUCTION
+
+        return self._stage or PRODUCTION
 
     @cached_property
     def _sources(self) -> dict[str, bytes]:
@@ -108,42 +111,74 @@ class Compiled:
 
         return bundle_files(self._sources)
 
+    def stack_name(self, kind: Kind, path: Path) -> str:
+        """The stack of a document, of several the first. Raises DocumentProblemsError."""
+        from ncap_compiler import names
+
+        return names.users_stack(self._profile_name(path)) if kind is Kind.PROFILE else self._blueprint(path).analysis
+
+    def named(self, path: Path) -> str:
+        """The stack of a blueprint that may have problems: what it calls itself, in this stage."""
+        return (_named(path) or path.resolve().parent.name) + self.stage.suffix
+
     def account(self) -> Wanted:
-        """The account stack."""
+        """The account stack, which all stages share."""
         from ncap_compiler import compile_account, names
 
         template = compile_account(self.bundle.sha256)
         return Wanted(names.ACCOUNT_STACK, template, artifacts=(self._bundle_artifact(self.bundle),))
 
     def document(self, kind: Kind, path: Path) -> Wanted:
-        """The stack of a blueprint or profile. Raises DocumentProblemsError."""
-        checked([path], kind)
-        return self._users(path) if kind is Kind.PROFILE else self._analysis(path)
+        """The stack of a blueprint, or the first of a profile. Raises DocumentProblemsError."""
+        return self.stacks(kind, path)[0]
 
-    def _users(self, path: Path) -> Wanted:
-        from ncap_compiler import compile_users, load_profile, names
+    def stacks(self, kind: Kind, path: Path) -> tuple[Wanted, ...]:
+        """The stacks of a document where none is deployed yet. Raises DocumentProblemsError."""
+        return self.users(path) if kind is Kind.PROFILE else (self.analysis(path),)
 
-        name = path.resolve().parent.name
-        profile = load_profile(read_text(path), file=str(path))
-        return Wanted(names.users_stack(name), compile_users(profile, name=name))
+    def users(
+        self, path: Path, placement: Mapping[str, int] | None = None, *, without: Sequence[str] = ()
+    ) -> tuple[Wanted, ...]:
+        """The stacks of a profile, its groups staying where they are: `placement`, group → number of its stack.
 
-    def _analysis(self, path: Path) -> Wanted:
-        from ncap_compiler import bundle_files, compile_analysis, load_blueprint, names
+        `without` leaves members out, for a step on the way. Raises DocumentProblemsError.
+        """
+        from ncap_compiler import compile_users
 
-        blueprint = load_blueprint(read_text(path), file=str(path))
+        profile = self._profile(path)
+        staying = tuple(
+            replace(
+                group,
+                members=tuple(name for name in group.members if name not in without),
+                suspended=tuple(name for name in group.suspended if name not in without),
+            )
+            for group in profile.groups
+        )
+        with document_problems():
+            compiled = compile_users(
+                replace(profile, groups=staying), name=self._profile_name(path), placement=placement
+            )
+        return tuple(Wanted(item.stack_name, item.template) for item in compiled)
+
+    def analysis(self, path: Path) -> Wanted:
+        """The stack of a blueprint. Raises DocumentProblemsError."""
+        from ncap_compiler import bundle_files, compile_analysis, names
+
+        blueprint = self._blueprint(path)
         code = (path.parent / blueprint.code_uri).resolve()
         own = code == self.project.protocols.resolve()
         sources = self._sources if own else bundle_sources(code)
         for handler in filter(None, (blueprint.handler, blueprint.post_handler)):
-            _check_handler(handler, sources, code, path)
+            check_handler(handler, sources, code, path)
         bundle = self.bundle if own else bundle_files(sources)
         schema = path.parent / PARAMETERS_FILE
-        compiled = compile_analysis(
-            blueprint,
-            bundle_sha256=bundle.sha256,
-            parameters_schema=read_text(schema) if schema.is_file() else None,
-            commit=self.project.commit(),
-        )
+        with document_problems():
+            compiled = compile_analysis(
+                blueprint,
+                bundle_sha256=bundle.sha256,
+                parameters_schema=read_text(schema) if schema.is_file() else None,
+                commit=self.project.commit(),
+            )
         key = names.version_key(compiled.version_id)
         return Wanted(
             compiled.stack_name,
@@ -154,13 +189,65 @@ class Compiled:
             environment=blueprint.hardware.ami,
         )
 
+    def _profile_name(self, path: Path) -> str:
+        return path.resolve().parent.name + self.stage.suffix
+
+    def _blueprint(self, path: Path) -> Blueprint:
+        """A blueprint with the names of the stage."""
+        from ncap_compiler import load_blueprint
+        from ncap_compiler.document import read_document
+        from ncap_compiler.stages import stage_blueprint
+
+        checked([path], Kind.BLUEPRINT)
+        text = read_text(path)
+        with document_problems():
+            return stage_blueprint(
+                load_blueprint(text, file=str(path)), self.stage, read_document(text, str(path)), self._analyses()
+            )
+
+    def _analyses(self) -> frozenset[str]:
+        """Every analysis of the project by the name its blueprint gives it."""
+        found = (_named(path) for path in self.project.documents(Kind.BLUEPRINT))
+        return frozenset(name for name in found if name is not None)
+
+    def _profile(self, path: Path) -> Profile:
+        """A profile with the names of the stage."""
+        from ncap_compiler import load_profile
+        from ncap_compiler.document import read_document
+        from ncap_compiler.stages import stage_profile
+
+        checked([path], Kind.PROFILE)
+        text = read_text(path)
+        with document_problems():
+            return stage_profile(load_profile(text, file=str(path)), self.stage, read_document(text, str(path)))
+
     def _bundle_artifact(self, bundle: Bundle) -> Artifact:
         from ncap_compiler import names
 
         return Artifact(names.bundle_key(bundle.sha256), bundle.data)
 
 
-def _check_handler(handler: str, sources: Mapping[str, bytes], code: Path, blueprint: Path) -> None:
+@contextmanager
+def document_problems() -> Iterator[None]:
+    """Say problems of documents in our words."""
+    from ncap_compiler import DocumentError
+
+    try:
+        yield
+    except DocumentError as error:
+        raise DocumentProblemsError(tuple(str(problem) for problem in error.problems)) from error
+
+
+def _named(path: Path) -> str | None:
+    """The PipelineName of a blueprint, also if it has problems."""
+    try:
+        document = json.loads(read_bytes(path))
+    except (ValueError, UsageError):
+        return None
+    return str(document["PipelineName"]) if isinstance(document, dict) and "PipelineName" in document else None
+
+
+def check_handler(handler: str, sources: Mapping[str, bytes], code: Path, blueprint: Path) -> None:
     """Refuse a handler the bundle does not have: its function would fail at every event. Raises UsageError."""
     import ast
 
@@ -179,15 +266,13 @@ def analysis_schema(bucket: str, project: Project) -> Mapping[str, Any] | None:
     """The parameter schema of an analysis, if the project has one for it."""
     for path in project.documents(Kind.BLUEPRINT):
         schema = path.parent / PARAMETERS_FILE
-        if not schema.is_file():
+        if not schema.is_file() or _named(path) != bucket:
             continue
         try:
-            document = json.loads(read_text(path))
-            if isinstance(document, Mapping) and document.get("PipelineName") == bucket:
-                found: Mapping[str, Any] = json.loads(read_text(schema))
-                return found
+            found: Mapping[str, Any] = json.loads(read_text(schema))
         except ValueError:
             continue
+        return found
     return None
 
 

@@ -23,6 +23,7 @@ JOB_NAME = re.compile(r"job__(?P<bucket>[a-z0-9.-]+)_(?P<timestamp>.*)", re.DOTA
 STATUS_NAME = re.compile(r"DATASET_NAME:(?P<label>.*)_STATUS\.txt", re.DOTALL)
 NOT_GROUPS = frozenset({"logs", "versions", "debug_direct"})
 """Top-level prefixes of an analysis bucket that are no group's."""
+VERSION_LINE = re.compile(r"^ANALYSIS VERSION ID: (v-[0-9a-f]{16})", re.MULTILINE)
 STATUS_COLUMNS = ("dataset", "status", "attempt", "cpu", "memory", "last line")
 
 
@@ -109,12 +110,19 @@ class JobStatus:
     """What `end.txt` says after its first line; empty while the job runs."""
     certificate: str = ""
 
+    @property
+    def version_id(self) -> str | None:
+        """The version of the analysis it runs, as its certificate tells."""
+        match = VERSION_LINE.search(self.certificate)
+        return match[1] if match else None
+
     def document(self) -> dict[str, object]:
         """For JSON."""
         return {
             "job": self.ref.job,
             "bucket": self.ref.bucket,
             "group": self.ref.group,
+            "versionId": self.version_id,
             "outcome": self.outcome.value,
             "message": self.end_text,
             "datasets": [dataset.document() for dataset in self.datasets],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
 
-from ncap_iac.errors import NotFoundError
+from ncap_iac.errors import NcapError, NotFoundError
 
 
 class StackReader(Protocol):
@@ -66,6 +67,15 @@ class Deployed:
     template: Mapping[str, Any] | None = None
     parameters: tuple[tuple[str, str], ...] = ()
     outputs: tuple[tuple[str, str], ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when anything about the stack does that a plan was made from: `absent`, or a digest in hex."""
+        if self.phase is Phase.ABSENT:
+            return Phase.ABSENT.value
+        known = [self.stack_id, self.phase.value, self.template, sorted(self.parameters), sorted(self.tags)]
+        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     def parameter(self, name: str) -> str | None:
         """A parameter's value, if it has one."""
@@ -87,6 +97,7 @@ def read_status(stacks: StackReader, stack: str) -> Deployed:
             (str(item["ParameterKey"]), str(item.get("ParameterValue", ""))) for item in found.get("Parameters", [])
         ),
         outputs=tuple((str(item["OutputKey"]), str(item["OutputValue"])) for item in found.get("Outputs", [])),
+        tags=tuple((str(item["Key"]), str(item["Value"])) for item in found.get("Tags", [])),
     )
 
 
@@ -99,5 +110,17 @@ def read_stack(stacks: StackReader, stack: str) -> Deployed:
         body = stacks.template(stack)
     except NotFoundError:
         return found
-    template = json.loads(body) if isinstance(body, str) else body
-    return Deployed(found.stack, found.phase, found.status, found.stack_id, template, found.parameters, found.outputs)
+    return replace(found, template=_plain(body, stack))
+
+
+def _plain(body: str | Mapping[str, Any], stack: str) -> Mapping[str, Any]:
+    """A template as plain JSON values. Raises NcapError for one that is not JSON, which is none of ours."""
+    try:
+        template: Mapping[str, Any] = json.loads(body if isinstance(body, str) else json.dumps(body))
+    except ValueError as error:
+        raise NcapError(
+            "its template is not JSON, so it was not deployed by this platform",
+            where=f"stack {stack}",
+            hint="Rename your document, or the stack that has its name.",
+        ) from error
+    return template

@@ -50,7 +50,8 @@ class Target:
             return () if self.cloud == DEFAULT_CLOUD else ("--cloud", self.cloud)
         chosen: list[str] = ["--profile", self.profile] if self.profile else []
         chosen += ["--endpoint-url", self.endpoint_url] if self.endpoint_url else []
-        return tuple(chosen or ["--aws"])
+        region = ["--region", self.region] if self.region else []
+        return (*(chosen or ["--aws"]), *region)
 
 
 def resolve_target(choice: Choice, environment: Mapping[str, str], home: Path) -> Target:

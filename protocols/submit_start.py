@@ -15,21 +15,23 @@ from jobmanager.settings import LambdaContext, Settings, topic_arn
 
 
 @cache
-def _services(table: str, topic: str | None) -> Services:
-    return make_services(table, topic=topic)
+def _services(table: str, topic: str | None, volume_key: str | None) -> Services:
+    return make_services(table, topic=topic, volume_key=volume_key)
 
 
 def handler_develop(event: Mapping[str, Any], context: LambdaContext) -> None:
     """Lambda's entry point. An error makes Lambda deliver the event again, which goes on where this one stopped."""
     logging.getLogger("jobmanager").setLevel(logging.INFO)
     settings = Settings.from_environ(os.environ, submit=True)
-    services = _services(settings.ledger_table, topic_arn(context))
-    run(event, services, version_id=settings.version_id, function=context.function_name)
+    services = _services(settings.ledger_table, topic_arn(context), settings.volume_key)
+    run(event, services, version_id=settings.version_id, function=context.function_name, subnets=settings.subnets)
 
 
-def run(event: Mapping[str, Any], services: Services, *, version_id: str, function: str) -> None:
+def run(
+    event: Mapping[str, Any], services: Services, *, version_id: str, function: str, subnets: tuple[str, ...] = ()
+) -> None:
     """Carry out every submission of an event, or the resume it asks for. Raises the first error when all had a turn."""
-    manager = Manager(services, version_id=version_id, function=function)
+    manager = Manager(services, version_id=version_id, function=function, subnets=subnets)
     resume = resume_event(event)
     if resume:
         manager.resume(resume)

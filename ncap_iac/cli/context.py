@@ -20,6 +20,7 @@ from ncap_iac.project import Project, find_project
 from ncap_iac.target import Choice, Target, resolve_target
 
 if TYPE_CHECKING:
+    from ncap_compiler.stages import Stage
     from ncap_iac.aws import Gateway
 
 
@@ -64,14 +65,40 @@ class Context:
 
     @cached_property
     def choice(self) -> Choice:
-        """What the options say about the target."""
-        return Choice(
+        """What the options say about the target, and the stage where they say nothing."""
+        said = Choice(
             cloud=self.get("cloud"),
             aws=self.get("aws", False),
             profile=self.get("profile"),
             region=self.get("region"),
             endpoint_url=self.get("endpoint_url"),
         )
+        if self.stage_name is None or said.cloud is not None or self.world.environment.get("NCAP_CLOUD"):
+            return said
+        stage = self.stage
+        return replace(said, profile=said.profile or stage.profile, region=said.region or stage.region)
+
+    @cached_property
+    def stage(self) -> Stage:
+        """The stage named; where none is, production with nothing of `stages.json`. Raises UsageError."""
+        from ncap_compiler.stages import PRODUCTION
+        from ncap_iac.stages import find_stage
+
+        if self.stage_name is None:
+            return PRODUCTION
+        return find_stage(self.stage_name, self.project.root if self.has_project() else None)
+
+    @property
+    def stage_name(self) -> str | None:
+        """The stage named by --stage or NCAP_STAGE, for verbs that have stages."""
+        if not hasattr(self.arguments, "stage"):
+            return None
+        return self.arguments.stage or self.world.environment.get("NCAP_STAGE") or None
+
+    def place_options(self) -> tuple[str, ...]:
+        """The options that choose this stage and target again."""
+        stage = ("--stage", self.stage_name) if self.stage_name else ()
+        return (*stage, *self.target.options())
 
     @cached_property
     def target(self) -> Target:

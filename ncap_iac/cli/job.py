@@ -64,6 +64,7 @@ def _add_submit(verbs: SubParsers) -> None:
             "ncap job submit kalman-lds --data recordings/*.csv --config config.yaml",
             "ncap job submit kalman-lds --data demo/inputs/a.csv --config demo/configs/config.yaml --watch",
             "ncap job submit kalman-lds --data a.csv --config c.json --instance-type m7i.xlarge --output json",
+            "ncap job submit kalman-lds --data a.csv --config c.json --analysis-version v-0123456789abcdef",
         ],
         run=run_submit,
         detail="Each dataset is worked on by an instance of its own. Names of files on this computer are uploaded;\n"
@@ -71,13 +72,18 @@ def _add_submit(verbs: SubParsers) -> None:
     )
     parser.add_argument("analysis", help="the analysis, which is also its bucket")
     parser.add_argument(
-        "--data", nargs="+", required=True, metavar="FILE_OR_KEY", help="datasets: files, globs or keys"
+        "--data",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="FILE_OR_KEY",
+        help="datasets: files, globs or keys",
     )
     parser.add_argument("--config", required=True, metavar="FILE_OR_KEY", help="the parameters, YAML or JSON")
     parser.add_argument("--instance-type", metavar="TYPE", help="another machine than the analysis's own")
     parser.add_argument("--timestamp", metavar="TEXT", help="the end of the job's name (the time, if not given)")
     parser.add_argument(
-        "--analysis-version", metavar="ID", help="a deployed version of the analysis, v-… (the current one)"
+        "--analysis-version", metavar="VERSION", help="run this kept version, v-…, not the one served by default"
     )
     parser.add_argument("--watch", action="store_true", help="stay until the job has ended")
     _add_timeout(parser)
@@ -172,7 +178,9 @@ def run_submit(context: Context) -> Answer:
     if len(configs) != 1:
         raise UsageError("one config is wanted", where="--config", hint="Name exactly one file.")
     config = configs[0]
-    if isinstance(config, submission.LocalFile) and context.has_project():
+    version = _version_id(context, desk)
+    # A version has parameters of its own, which the project's documents do not tell: the job manager checks them.
+    if isinstance(config, submission.LocalFile) and context.has_project() and version is None:
         check_config(config.path, desk.bucket, context.project)
     context.say_target()
     request = submission.Request(
@@ -182,13 +190,21 @@ def run_submit(context: Context) -> Answer:
         config=config,
         timestamp=context.get("timestamp"),
         instance_type=context.get("instance_type"),
-        version=context.get("analysis_version"),
+        version=version,
     )
     submitted = submission.submit(request, desk.objects, now=context.world.now, report=context.report)
     if context.get("watch", False):
         context.report(progress.Note(f"Submitted {submitted.ref.job}."))
         return _watched(context, desk, submitted.ref)
     return _submitted_result(context, submitted)
+
+
+def _version_id(context: Context, desk: Desk) -> str | None:
+    """The version named, whole; None for the one served by default. Raises NotFoundError, UsageError."""
+    from ncap_iac.versions import known_id
+
+    said = context.get("analysis_version")
+    return None if said is None else known_id(desk.objects, desk.bucket, said)
 
 
 def _submitted_result(context: Context, submitted: Submitted) -> Answer:
@@ -257,7 +273,8 @@ def _status_result(context: Context, status: JobStatus) -> Answer:
     from ncap_iac.jobs import STATUS_COLUMNS, Outcome
 
     ended = [status.end_text] if status.end_text else []
-    words = f"{status.ref.job}: {status.outcome.value}"
+    version = f" (version {status.version_id})" if status.version_id else ""
+    words = f"{status.ref.job}: {status.outcome.value}{version}"
     blocks: list[Table | Text] = [Text("\n".join([words, *ended]))]
     if status.datasets:
         blocks.append(Table(STATUS_COLUMNS, tuple(dataset.row() for dataset in status.datasets)))

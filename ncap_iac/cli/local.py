@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ncap_iac import progress
 from ncap_iac.answer import Answer, Table, Text
 from ncap_iac.cli.context import Context, open_member
+from ncap_iac.cli.local_faults import add_fault
 from ncap_iac.cli.options import SubParsers, add_noun, add_verb
 from ncap_iac.errors import CloudError, ExitCode, UsageError
 from ncap_iac.target import DEFAULT_CLOUD, local_target
@@ -58,6 +59,7 @@ def add_to(nouns: SubParsers) -> None:
     )
     _add_name(parser)
     _add_env(verbs)
+    add_fault(verbs)
 
 
 def _add_env(verbs: SubParsers) -> None:
@@ -85,7 +87,8 @@ def _port(text: str) -> int:
     return port
 
 
-def _name(context: Context) -> str:
+def cloud_name(context: Context) -> str:
+    """The local cloud that the options name. Raises UsageError for a target that is none."""
     if context.choice.aws or context.choice.profile or context.choice.endpoint_url:
         raise UsageError("local clouds are on this computer", where="options", hint="Leave out --aws and the like.")
     return str(
@@ -119,7 +122,7 @@ def run_up(context: Context) -> Answer:
     """Start a cloud."""
     from ncap_iac.local.cloud import DEFAULT_PORT, DEFAULT_REGION, CloudRunningError
 
-    name, known = _name(context), clouds(context)
+    name, known = cloud_name(context), clouds(context)
     port = context.get("port")
     port = DEFAULT_PORT if port is None else port
     region = context.choice.region or DEFAULT_REGION
@@ -159,7 +162,7 @@ def _up_in_foreground(context: Context, known: LocalCloud, name: str, *, port: i
 
 def run_down(context: Context) -> Answer:
     """Stop a cloud."""
-    name = _name(context)
+    name = cloud_name(context)
     with cloud_errors():
         stopped = clouds(context).down(name)
     said = f"Local cloud {name!r} is stopped." if stopped else f"Local cloud {name!r} was not running."
@@ -170,7 +173,7 @@ def run_status(context: Context) -> Answer:
     """The clouds of this computer."""
     known = clouds(context)
     named = context.get("name") or context.choice.cloud
-    names = [_name(context)] if named else known.names()
+    names = [cloud_name(context)] if named else known.names()
     with cloud_errors():
         records = {name: known.status(name) for name in names}
     running = [record for record in records.values() if record is not None]
@@ -214,7 +217,7 @@ def _record_result(context: Context, records: list[CloudRecord], *, kind: str, i
 
 def run_env(context: Context) -> Answer:
     """Variables for a shell."""
-    name = _name(context)
+    name = cloud_name(context)
     target = local_target(name, context.world.environment, context.world.home)
     member = context.get("member")
     if member:

@@ -17,8 +17,13 @@ SUMMARIES = {
     "local": "Start, stop and look at the local cloud: AWS's interfaces on this computer.",
     "blueprint": "Check, compile, plan and deploy analyses.",
     "profile": "Check, compile, plan and deploy groups and their members.",
+    "member": "Add, move, suspend and remove people, and give them their keys.",
     "account": "Compile, plan and deploy what all analyses of an account share.",
     "job": "Submit jobs, follow them, fetch their results.",
+    "budget": "Show and set what groups may spend.",
+    "usage": "Show what was used and what it cost: hours, jobs, money, failures.",
+    "check": "Show what changed documents would change, offline: for pull requests.",
+    "preflight": "Look before a first deployment: identity, permissions, quotas, hardware, images, network.",
     "environment": "Build, list, verify and pin the immutable environments analyses run in.",
 }
 """The commands, each a module of this package, in the order of the help text."""
@@ -111,3 +116,12 @@ def add_verb(
     add_global_options(parser)
     parser.set_defaults(run=run)
     return parser
+
+
+def add_stage_option(parser: argparse.ArgumentParser) -> None:
+    """`--stage`, for verbs about stacks."""
+    parser.add_argument(
+        "--stage",
+        metavar="STAGE",
+        help="dev, prod or another stage of stages.json (or NCAP_STAGE); none: prod without its settings",
+    )

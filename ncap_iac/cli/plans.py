@@ -1,33 +1,56 @@
-"""What planning, deploying and destroying have in common for every kind of stack: inputs, and how answers look."""
+"""What planning, deploying and destroying have in common for every kind of stack: inputs, consent, answers."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ncap_iac import progress
-from ncap_iac.answer import Answer, Table, Text
+from ncap_iac.answer import Answer, Text
 from ncap_iac.cli.context import Context
+from ncap_iac.cli.plan_answer import plan_result
 from ncap_iac.errors import UsageError
+from ncap_iac.project import Kind
 
 if TYPE_CHECKING:
-    from ncap_compiler import Change
     from ncap_iac.apply import Applied
+    from ncap_iac.aws import Gateway
     from ncap_iac.deployment import Deployment, MakeImage
-    from ncap_iac.plan import Plan, Wanted
+    from ncap_iac.plan import Plan
+    from ncap_iac.saved_plan import Site
+    from ncap_iac.wanted import Wanted
+
+TAG_KEY = re.compile(r"(?!aws:|neurocaas:)[\w .:/=+@-]{1,128}", re.IGNORECASE)
+LONGEST_TAG_VALUE = 256
+"""Rules of AWS's tags; `neurocaas:` is the platform's own."""
 
 
-def parse_parameters(said: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """`NAME=VALUE` texts → stack parameters. Raises UsageError."""
+def parse_pairs(said: Sequence[str], option: str, example: str) -> tuple[tuple[str, str], ...]:
+    """`NAME=VALUE` texts → pairs. Raises UsageError."""
     pairs = []
     for text in said:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise UsageError(f"{text!r} is not NAME=VALUE", where="--parameter", hint="For example MonthlyBudget=200.")
+            raise UsageError(f"{text!r} is not NAME=VALUE", where=option, hint=f"For example {example}.")
         pairs.append((name, value))
     return tuple(pairs)
+
+
+def parse_tags(said: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """`KEY=VALUE` texts → tags. Raises UsageError for what AWS or the platform keeps for itself."""
+    pairs = parse_pairs(said, "--tag", "CostCenter=42")
+    for name, value in pairs:
+        if not TAG_KEY.fullmatch(name) or len(value) > LONGEST_TAG_VALUE:
+            raise UsageError(
+                f"{name!r} cannot be a tag",
+                where="--tag",
+                hint="A key has up to 128 letters, digits, spaces and . : / = + - @ _, and begins neither with `aws:` "
+                f"nor with `neurocaas:`; a value up to {LONGEST_TAG_VALUE} characters.",
+            )
+    return pairs
 
 
 def make_deployment(context: Context) -> Deployment:
@@ -37,49 +60,39 @@ def make_deployment(context: Context) -> Deployment:
 
     return Deployment(
         gateway=context.gateway,
-        compiled=Compiled(context.project),
+        compiled=Compiled(context.project, context.stage),
         report=context.report,
         clock=context.world.clock,
         sleep=context.world.sleep,
-        parameters=parse_parameters(context.get("parameters") or ()),
+        parameters=parse_pairs(context.get("parameters") or (), "--parameter", "MonthlyBudget=200"),
+        tags=parse_tags(context.get("tags") or ()),
+        removed_tags=tuple(context.get("removed_tags") or ()),
     )
 
 
-def plan_result(plan: Plan, *, next_command: str) -> Answer:
-    """A plan, as resources and words."""
-    rows = tuple(_change_row(change) for change in plan.changes)
-    head = f"Stack {plan.stack}: " + ("to be created" if plan.creates else "to be changed" if rows else "as wanted")
-    if plan.version_id:
-        head += f"; version {plan.version_id}"
-    parameters = ", ".join(f"{name}={value}" for name, value in plan.parameters)
-    blocks: list[Table | Text] = [Text(head + (f"\nParameters: {parameters}" if parameters else ""))]
-    if rows:
-        blocks.append(Table(("what", "type", "resource", "details"), rows, title="Resources"))
-    permissions = _permission_rows(plan)
-    if permissions:
-        blocks.append(Table(("resource", "", "permission"), permissions, title="Permissions"))
-    return Answer(
-        kind="Plan",
-        data=plan.document(),
-        blocks=tuple(blocks),
-        notes=plan.notes,
-        next_commands=(next_command,) if next_command else (),
-    )
+def site_of(gateway: Gateway) -> Site:
+    """The place a plan is for."""
+    from ncap_iac.saved_plan import Site
+
+    account, _ = gateway.identity()
+    return Site(account, gateway.region, gateway.target.cloud)
 
 
-def _change_row(change: Change) -> tuple[str, str, str, str]:
-    details = ", ".join(change.properties)
-    if change.replaces:
-        details += " (another one is made in its place)"
-    if change.keeps:
-        details += " (stays, outside the stack)"
-    return (change.verb.value, change.type.removeprefix("AWS::"), change.resource, details.strip())
+def require_consent_to(context: Context, plan: Plan) -> None:
+    """Ask before something changes on AWS; where nobody can answer, refuse only what would cost data.
 
-
-def _permission_rows(plan: Plan) -> tuple[tuple[str, str, str], ...]:
-    granted = [(change.resource, "+", words) for change in plan.changes for words in change.granted]
-    revoked = [(change.resource, "-", words) for change in plan.changes for words in change.revoked]
-    return tuple(sorted([*granted, *revoked]))
+    A local cloud is one's own: there nothing is asked. Raises UsageError without consent.
+    """
+    if plan.is_empty or context.target.cloud is not None or context.get("yes", False):
+        return
+    if context.world.stdin.isatty():
+        context.console.preview(plan_result(plan, next_command=""))
+    answer = context.console.confirm(f"Apply this to {context.target.name}?", context.world.stdin)
+    if answer is None and plan.destroys:
+        said = " ".join(care.text for care in plan.careful if care.destroys)
+        raise UsageError(f"it would cost data, and there is nobody to ask. {said}", hint="Say --yes if you mean it.")
+    if answer is False:
+        raise UsageError("you said no; nothing was changed", hint="Run it again to answer otherwise.")
 
 
 def applied_result(applied: Applied, plan: Plan, *, next_commands: Sequence[str]) -> Answer:
@@ -91,47 +104,62 @@ def applied_result(applied: Applied, plan: Plan, *, next_commands: Sequence[str]
         data={
             "stack": applied.stack,
             "changed": applied.changed,
+            "stacks": list(applied.stacks),
             "versionId": plan.version_id,
             "uploads": list(applied.uploads),
         },
-        blocks=(Text(f"{applied.stack} {said}{version}"),),
+        blocks=(Text(f"{', '.join(applied.stacks) or applied.stack} {said}{version}"),),
+        notes=plan.notes,
         next_commands=tuple(next_commands),
     )
 
 
-def compiled_result(context: Context, wanted: Wanted) -> Answer:
-    """A template: on stdout, in a file, or inside the JSON answer."""
+def compiled_result(context: Context, stacks: Sequence[Wanted]) -> Answer:
+    """Templates: on stdout, in a file (a folder for several), or inside the JSON answer."""
     import json
 
-    path = context.get("output_file")
+    first = stacks[0]
     data: dict[str, object] = {
-        "stack": wanted.stack,
-        "versionId": wanted.version.version_id if wanted.version else None,
+        "stack": first.stack,
+        "stacks": [item.stack for item in stacks],
+        "versionId": first.version.version_id if first.version else None,
     }
+    path = context.get("output_file")
     if path:
         file = context.world.folder / path
         try:
-            file.write_text(wanted.template, encoding="utf-8")
+            if len(stacks) > 1:
+                file.mkdir(parents=True, exist_ok=True)
+            for item in stacks:
+                written = file / f"{item.stack}.json" if len(stacks) > 1 else file
+                written.write_text(item.template, encoding="utf-8")
         except OSError as error:
             raise UsageError(error.strerror or str(error), where=str(file), hint="Choose another file.") from error
         return Answer(kind="Template", data={**data, "file": str(file)}, blocks=(Text(str(file)),))
+    templates = {item.stack: json.loads(item.template) for item in stacks}
+    text = first.template if len(stacks) == 1 else json.dumps(templates, indent=2, ensure_ascii=False)
     return Answer(
-        kind="Template", data={**data, "template": json.loads(wanted.template)}, blocks=(Text(wanted.template),)
+        kind="Template", data={**data, "template": templates[first.stack], "templates": templates}, blocks=(Text(text),)
     )
 
 
-def ensure_account(context: Context, deployment: Deployment) -> None:
+def ensure_account(context: Context, deployment: Deployment, kind: Kind) -> None:
     """Deploy the account stack if it is missing: on a local cloud by itself, elsewhere with --with-account.
 
-    Raises NotFoundError if it is missing and nobody said to deploy it.
+    Raises NotFoundError if it is missing, needed, and nobody said to deploy it. Groups can do without: they may be in
+    another region than the analyses.
     """
     if deployment.has_account():
         return
     if context.target.cloud is None and not context.get("with_account", False):
-        deployment.require_account()
-    plain = replace(deployment, parameters=())
+        if kind is Kind.BLUEPRINT:
+            deployment.require_account()
+        return
+    plain = replace(deployment, parameters=(), tags=(), removed_tags=())
+    plan = plain.plan_account()
+    require_consent_to(context, plan)
     with progress.step("deploy neurocaas-account", context.report, context.world.clock):
-        plain.apply(plain.plan_account())
+        plain.apply(plan)
 
 
 def image_maker(context: Context) -> MakeImage:
@@ -143,17 +171,20 @@ def image_maker(context: Context) -> MakeImage:
     return partial(maker.make, gateway=context.gateway)
 
 
-def destroy(context: Context, deployment: Deployment, stack: str) -> Answer:
-    """Ask, delete a stack, and say what it leaves. Raises UsageError without consent."""
-    kept = deployment.kept_by(stack)
+def destroy(context: Context, deployment: Deployment, stacks: Sequence[str]) -> Answer:
+    """Ask, delete stacks, and say what they leave. Raises UsageError without consent."""
+    kept = [item for stack in stacks for item in deployment.kept_by(stack)]
     context.say_target()
-    context.require_consent(f"Delete stack {stack} of {context.target.name}?")
-    with progress.step(f"delete {stack}", context.report, context.world.clock):
-        existed = deployment.destroy(stack)
-    said = f"{stack} deleted" if existed else f"{stack} was not deployed"
+    context.require_consent(f"Delete stack {', '.join(stacks)} of {context.target.name}?")
+    gone = []
+    for stack in reversed(stacks):
+        with progress.step(f"delete {stack}", context.report, context.world.clock):
+            if deployment.destroy(stack):
+                gone.append(stack)
+    said = f"{', '.join(gone)} deleted" if gone else f"{', '.join(stacks)} was not deployed"
     return Answer(
         kind="Destruction",
-        data={"stack": stack, "existed": existed, "kept": list(kept)},
+        data={"stack": stacks[0], "stacks": list(gone), "existed": bool(gone), "kept": kept},
         blocks=(Text(said),),
         notes=tuple(f"Kept, with everything in it: {item}" for item in kept),
     )

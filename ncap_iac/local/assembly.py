@@ -16,10 +16,12 @@ from ncap_iac.local.cloud_record import RootKeys
 from ncap_iac.local.desk import Desk
 from ncap_iac.local.doorwatch import DoorWatch
 from ncap_iac.local.events import EventDelivery
+from ncap_iac.local.faultdoor import Breakable, FaultDoor
 from ncap_iac.local.identity import Credential, Vault
 from ncap_iac.local.principals import Principals
 from ncap_iac.local.server import Edge
 from ncap_iac.local.service import Caller, LocalService, Surroundings
+from ncap_iac.local.simulation import PolicySimulation
 from ncap_iac.local.snapshots import SnapshotTimer
 from ncap_iac.local.store import Store
 
@@ -55,8 +57,17 @@ def local_services(surroundings: Surroundings) -> Sequence[LocalService]:
     from ncap_iac.local.budgets import BudgetsService
     from ncap_iac.local.cloudformation import CloudFormationService
     from ncap_iac.local.ec2 import EC2Service
+    from ncap_iac.local.ec2.lifecycle import available_cores
+    from ncap_iac.local.quotas import QuotasService
+    from ncap_iac.local.tagging import TaggingService
 
-    return [EC2Service(surroundings), CloudFormationService(surroundings), BudgetsService(surroundings)]
+    return [
+        EC2Service(surroundings),
+        CloudFormationService(surroundings),
+        BudgetsService(surroundings),
+        TaggingService(surroundings),
+        QuotasService(surroundings, cores=len(available_cores())),
+    ]
 
 
 def assemble(
@@ -85,13 +96,18 @@ def assemble(
         clock=time.time,
     )
     services = make_services(surroundings)
-    desk = Desk({service.name: service for service in services}, Guard(vault, principals, time.time))
+    simulation = PolicySimulation(principals, setting.account_id, time.time)
+    guard = Guard(vault, principals, time.time)
+    desk = Desk(services, guard, shared=[simulation])
+    breakable = next((service for service in services if isinstance(service, Breakable)), None)
+    faults = FaultDoor(guard, breakable.faults) if breakable is not None else None
     snapshots = SnapshotTimer(save, time.monotonic)
     watch = DoorWatch(
         vault, iam_changed=principals.forget, rules_changed=events.forget_rules, base_changed=snapshots.touch
     )
     health = {"name": setting.name, "version": setting.version, "services": list(desk.services)}
-    return Parts(store, services, Edge(listener, base, desk, watch, lambda: health), events, snapshots)
+    edge = Edge(listener, base, desk, watch, lambda: health, faults=faults)
+    return Parts(store, services, edge, events, snapshots)
 
 
 def _functions(client: Callable[[str], Any]) -> list[FunctionCredentials]:

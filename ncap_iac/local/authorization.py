@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from ncap_iac.local.identity import Credential, Vault
 from ncap_iac.local.policy import Access, Decision, PolicyError, decide
-from ncap_iac.local.principals import Principals, UnknownPrincipalError
+from ncap_iac.local.principals import Principal, Principals, UnknownPrincipalError
 from ncap_iac.local.request import Request
 from ncap_iac.local.service import Call, Caller, Permission, ServiceError
 from ncap_iac.local.signature import SignatureError, verify
@@ -73,27 +73,32 @@ class Guard:
                 raise _denial(service, call.caller, permission, decision)
 
     def _facts(self, credential: Credential, call: Call) -> dict[str, Sequence[str]]:
-        """The global condition keys ("AWS global condition context keys", IAM user guide) known for every request."""
         caller = call.caller
-        now = self._clock()
-        facts: dict[str, Sequence[str]] = {
-            "aws:currenttime": [datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")],
-            "aws:epochtime": [str(int(now))],
-            "aws:principalaccount": [caller.account_id],
-            "aws:principalarn": [caller.arn],
-            "aws:principaltype": ["User" if caller.kind == "user" else "AssumedRole"],
-            "aws:requestedregion": [call.region],
-            "aws:securetransport": ["true"],
-            "aws:sourceip": ["127.0.0.1"],
-        }
         principal = self._principals.describe(caller.kind, caller.name)
-        if caller.kind == "user":
-            facts["aws:username"] = [caller.name]
-        else:
-            facts["aws:principalarn"] = [principal.arn]
-        for key, value in (*principal.tags, *credential.session_tags):
+        facts = principal_facts(principal, caller.kind, caller.name, now=self._clock())
+        facts["aws:requestedregion"] = [call.region]
+        facts["aws:securetransport"] = ["true"]
+        facts["aws:sourceip"] = ["127.0.0.1"]
+        for key, value in credential.session_tags:
             facts[f"aws:principaltag/{key.lower()}"] = [value]
         return facts
+
+
+def principal_facts(principal: Principal, kind: str, name: str, *, now: float) -> dict[str, Sequence[str]]:
+    """The condition keys that follow from a `user` or `role` and the time.
+
+    Source: "AWS global condition context keys", IAM user guide.
+    """
+    facts: dict[str, Sequence[str]] = {
+        "aws:currenttime": [datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")],
+        "aws:epochtime": [str(int(now))],
+        "aws:principalaccount": [principal.arn.split(":")[4]],
+        "aws:principalarn": [principal.arn],
+        "aws:principaltype": ["User" if kind == "user" else "AssumedRole"],
+    }
+    if kind == "user":
+        facts["aws:username"] = [name]
+    return facts | {f"aws:principaltag/{key.lower()}": [value] for key, value in principal.tags}
 
 
 def _lowered(permission: Permission) -> dict[str, Sequence[str]]:

@@ -2,7 +2,9 @@
 
 Started by path with that environment's interpreter, so it imports the standard library and the emulator only.
 It listens to its standard input: a line `save` writes a snapshot of all state; the end of the input means that
-the edge is gone, and everything ends. No knowledge of ours goes in here beyond that.
+the edge is gone, and everything ends. Before it serves, it completes the emulator where this pinned version falls
+short of AWS and no call from outside can: sessions that outlive a restart, paths of users and groups, a missing
+count, rights on each of several parameters. No knowledge of ours goes in here beyond that.
 
     python base_launcher.py unix:/path/to/socket
     python base_launcher.py 127.0.0.1:4567
@@ -130,6 +132,83 @@ def keep_sessions(sts: Any) -> None:
     sts.load_persisted_state = lambda state: sts._sessions.update(state.get("sessions", {}))
 
 
+def move_identities(iam: Any) -> None:
+    """Teach the emulator UpdateUser and UpdateGroup with another path; names it keeps."""
+
+    def mover(kind: str, known: Any) -> Callable[[Any], Any]:
+        def move(parameters: Any) -> Any:
+            name, path = iam._p(parameters, f"{kind}Name"), iam._p(parameters, "NewPath")
+            record = known.get(name)
+            if record is None:
+                message = f"The {kind.lower()} with name {name} cannot be found."
+                return iam._error(404, "NoSuchEntity", message, ns="iam")
+            if iam._p(parameters, f"New{kind}Name") not in ("", name):
+                message = f"The local cloud's IAM does not rename a {kind.lower()}; make another one."
+                return iam._error(400, "UnsupportedOperation", message, ns="iam")
+            if path:
+                account = record["Arn"].partition("::")[2].partition(":")[0]
+                record["Path"] = path
+                record["Arn"] = f"arn:aws:iam::{account}:{kind.lower()}{path}{name}"
+            return iam._xml(200, f"Update{kind}Response", "", ns="iam")
+
+        return move
+
+    iam._IAM_HANDLERS.update(UpdateUser=mover("User", iam._users), UpdateGroup=mover("Group", iam._groups))
+
+
+def count_instance_profiles(iam: Any) -> None:
+    """Let GetAccountSummary tell instance profiles and their quota, as AWS's does."""
+    summary = iam._IAM_HANDLERS["GetAccountSummary"]
+
+    def whole(parameters: Any) -> Any:
+        status, headers, body = summary(parameters)
+        counts = {"InstanceProfiles": len(iam._instance_profiles), "InstanceProfilesQuota": 1000}
+        more = "".join(f"<entry><key>{name}</key><value>{count}</value></entry>" for name, count in counts.items())
+        return status, headers, body.replace(b"</SummaryMap>", more.encode() + b"</SummaryMap>")
+
+    iam._IAM_HANDLERS["GetAccountSummary"] = whole
+
+
+class _Several(str):
+    """The ARNs of a request that needs its right on each of them; as text, the first."""
+
+    arns: tuple[str, ...] = ()
+
+
+def authorize_each_parameter(actions: Any, evaluator: Any) -> None:
+    """Let Parameter Store's calls with several names need the right on each parameter; the emulator asks it on `*`."""
+    find, enforce = actions.extract_resource_arn, evaluator.enforce
+
+    def found(service: str, method: str, path: str, headers: Any, body: bytes, *place: Any) -> str:
+        arn: str = find(service, method, path, headers, body, *place)
+        operation = str(headers.get("x-amz-target", "")).rpartition(".")[2]
+        if service != "ssm" or operation not in ("GetParameters", "DeleteParameters"):
+            return arn
+        region, account = place[-2:]
+        names = [str(name) for name in json.loads(body or b"{}").get("Names") or ()]
+        arns = [
+            name if name.startswith("arn:") else f"arn:aws:ssm:{region}:{account}:parameter/{_without_selector(name)}"
+            for name in names
+        ]
+        several = _Several(arns[0] if arns else "*")
+        several.arns = tuple(arns) or ("*",)
+        return several
+
+    def enforced(*asked: Any, resource_arn: str = "*", **more: Any) -> Any:
+        for arn in resource_arn.arns if isinstance(resource_arn, _Several) else (resource_arn,):
+            denied = enforce(*asked, resource_arn=arn, **more)
+            if denied is not None:
+                return denied
+        return None
+
+    actions.extract_resource_arn, evaluator.enforce = found, enforced
+
+
+def _without_selector(name: str) -> str:
+    """A parameter's name without version or label (`/name:3`), and without the slash that its ARN has already."""
+    return name.partition(":")[0].lstrip("/")
+
+
 def listen(snapshots: Snapshots) -> None:
     """Follow the edge's words until it is gone; then end."""
     while words := os.read(0, 4096):
@@ -147,6 +226,10 @@ def main(bind: str) -> None:
     app = import_module("ministack.app")
     persistence = import_module("ministack.core.persistence")
     keep_sessions(app._get_module("sts"))
+    move_identities(app._get_module("iam"))
+    count_instance_profiles(app._get_module("iam"))
+    core = "ministack.core"
+    authorize_each_parameter(import_module(f"{core}.iam_actions"), import_module(f"{core}.iam_evaluator"))
     snapshots = Snapshots(app, persistence, Path(persistence.STATE_DIR))
     for work in (snapshots.serve, lambda: listen(snapshots)):
         threading.Thread(target=work, daemon=True).start()

@@ -14,6 +14,8 @@ class Clients:
         self._region = region
         self._keys = {"aws_access_key_id": access_key_id, "aws_secret_access_key": secret_access_key}
         self._lock = threading.Lock()
+        self._session: Any = None
+        """Shared: what it has read of AWS's models serves every client."""
         self._made: dict[str, Any] = {}
 
     def __call__(self, service: str) -> Any:
@@ -27,7 +29,8 @@ class Clients:
         import boto3
         from botocore.config import Config
 
-        session = boto3.session.Session(region_name=self._region, **self._keys)
+        if self._session is None:
+            self._session = boto3.session.Session(region_name=self._region, **self._keys)
         config = Config(
             connect_timeout=5,
             max_pool_connections=32,
@@ -37,4 +40,4 @@ class Clients:
             use_dualstack_endpoint=False,
             use_fips_endpoint=False,
         )
-        return session.client(service, endpoint_url=self._endpoint, config=config)
+        return self._session.client(service, endpoint_url=self._endpoint, config=config)

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import parse_qs
 
 from ncap_iac.local.authorization import Guard
 from ncap_iac.local.queryapi import Codec, Reply
 from ncap_iac.local.request import Request
-from ncap_iac.local.service import Call, LocalService, ServiceError
+from ncap_iac.local.service import Call, LocalService, ServiceError, SharedService
 
 LARGEST_REQUEST = 8 << 20
 """Bytes; the largest legal request is far smaller (a template of 1 MB goes by S3)."""
+_SCOPES = {"resourcegroupstaggingapi": "tagging", "service-quotas": "servicequotas"}
+"""What credential scopes call a service where it is not boto3's client name."""
 _log = logging.getLogger(__name__)
 
 
@@ -29,8 +32,10 @@ class _Place:
 class Desk:
     """The own services behind their codecs."""
 
-    def __init__(self, services: Mapping[str, LocalService], guard: Guard) -> None:
-        self._places = {name: _Place(service, Codec(name)) for name, service in services.items()}
+    def __init__(self, services: Sequence[LocalService], guard: Guard, *, shared: Sequence[SharedService] = ()) -> None:
+        self._places = {scope_of(service): _Place(service, Codec(service.name)) for service in services}
+        self._shared = {scope_of(service): _Place(service, Codec(service.name)) for service in shared}
+        self._operations = {scope_of(service): service.operations for service in shared}
         self._guard = guard
 
     @property
@@ -38,11 +43,19 @@ class Desk:
         """Their names, as credential scopes have them."""
         return tuple(self._places)
 
+    def shares(self, request: Request, body: bytes) -> bool:
+        """Whether an operation of a service of the base (of the `query` protocol) is answered here."""
+        scope = request.scope.service if request.scope else ""
+        if scope not in self._shared:
+            return False
+        action = parse_qs(_form(request, body).decode("utf-8", "replace")).get("Action", [""])[-1]
+        return action in self._operations[scope]
+
     def answer(self, request: Request, body: bytes) -> tuple[Reply, str]:
-        """The reply and its request id; `request.scope` must name one of the services."""
+        """The reply and its request id; `request.scope` must name one of the services, or `shares` be true."""
         request_id = str(uuid.uuid4())
         name = request.scope.service if request.scope else ""
-        place = self._places[name]
+        place = self._places.get(name) or self._shared[name]
         try:
             return self._perform(place, request, body, request_id), request_id
         except ServiceError as error:
@@ -67,6 +80,11 @@ class Desk:
         name = place.service.name
         self._guard.authorize(credential, call, place.service.permissions(call), name)
         return place.codec.encode(operation, place.service.perform(call), request_id)
+
+
+def scope_of(service: LocalService) -> str:
+    """A service's name in credential scopes."""
+    return _SCOPES.get(service.name, service.name)
 
 
 def _form(request: Request, body: bytes) -> bytes:

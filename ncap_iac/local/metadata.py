@@ -118,6 +118,8 @@ class _Place:
     identity: Identity
     tokens: dict[str, float] = field(default_factory=dict)
     """When each session token ends."""
+    ends_at: float | None = None
+    """When the instance will be taken back, once it was told."""
 
 
 class MetadataService:
@@ -159,6 +161,13 @@ class MetadataService:
                 del self._places[secret]
         self._credentials.forget(instance_id)
 
+    def warn(self, instance_id: str, end: float) -> None:
+        """Tell an instance when it will be taken back (`spot/instance-action`)."""
+        with self._lock:
+            for place in self._places.values():
+                if place.identity.instance_id == instance_id:
+                    place.ends_at = end
+
     def put_token(self, secret: str, ttl: str | None) -> tuple[HTTPStatus, str]:
         """A session token for `ttl` seconds, 1 to 21600."""
         if ttl is None or not ttl.isdigit() or not 1 <= int(ttl) <= _LONGEST_TOKEN_S:
@@ -183,16 +192,17 @@ class MetadataService:
             return HTTPStatus.NOT_FOUND, b""
         if not is_known:
             return HTTPStatus.UNAUTHORIZED, b""
-        content = self._content(place.identity, path)
+        content = self._content(place, path)
         return (HTTPStatus.NOT_FOUND, b"") if content is None else (HTTPStatus.OK, content)
 
-    def _content(self, identity: Identity, path: str) -> bytes | None:
+    def _content(self, place: _Place, path: str) -> bytes | None:
+        identity = place.identity
         credentials = f"latest/meta-data/iam/security-credentials/{identity.role_name}"
         if identity.role_arn and path == credentials:
             return json.dumps(self._credentials.document(identity), indent=2).encode()
         if path == "latest/user-data":
             return identity.user_data or None
-        leaves = _leaves(identity)
+        leaves = {**_leaves(identity), **_spot_leaves(place.ends_at)}
         # As on EC2, a value is also found with a slash at its end; an SDK asks for the zone like that.
         if path.rstrip("/") in leaves:
             return leaves[path.rstrip("/")].encode()
@@ -229,6 +239,17 @@ def _leaves(identity: Identity) -> Mapping[str, str]:
     leaves = {f"latest/meta-data/{name}": value for name, value in values.items()}
     leaves["latest/dynamic/instance-identity/document"] = json.dumps(_identity_document(identity), indent=2)
     return leaves
+
+
+def _spot_leaves(ends_at: float | None) -> Mapping[str, str]:
+    """EC2 user guide, Spot Instance interruption notices."""
+    if ends_at is None:
+        return {}
+    time = _time(ends_at)
+    return {
+        "latest/meta-data/spot/instance-action": json.dumps({"action": "terminate", "time": time}),
+        "latest/meta-data/spot/termination-time": time,
+    }
 
 
 def _identity_document(identity: Identity) -> Mapping[str, Any]:

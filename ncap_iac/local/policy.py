@@ -47,6 +47,8 @@ class Statement:
     resources: tuple[str, ...] = ()
     not_resources: tuple[str, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    source: str = ""
+    """Name of the policy it is in, to tell people."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,8 @@ def _strings(value: Any, where: str) -> tuple[str, ...]:
     return texts
 
 
-def parse_policy(document: str | Mapping[str, Any]) -> tuple[Statement, ...]:
-    """The statements of an identity policy. Raises PolicyError."""
+def parse_policy(document: str | Mapping[str, Any], source: str = "") -> tuple[Statement, ...]:
+    """The statements of an identity policy; `source` is its name. Raises PolicyError."""
     if isinstance(document, str):
         try:
             document = json.loads(document)
@@ -86,10 +88,10 @@ def parse_policy(document: str | Mapping[str, Any]) -> tuple[Statement, ...]:
     if not isinstance(document, Mapping) or "Statement" not in document:
         raise PolicyError("a policy needs a Statement")
     statements = document["Statement"]
-    return tuple(_statement(item) for item in (statements if isinstance(statements, list) else [statements]))
+    return tuple(_statement(item, source) for item in (statements if isinstance(statements, list) else [statements]))
 
 
-def _statement(item: Any) -> Statement:
+def _statement(item: Any, source: str) -> Statement:
     if not isinstance(item, Mapping) or item.get("Effect") not in ("Allow", "Deny"):
         raise PolicyError("a statement needs an Effect: Allow or Deny")
     if ("Action" in item) == ("NotAction" in item) or ("Resource" in item) == ("NotResource" in item):
@@ -101,6 +103,7 @@ def _statement(item: Any) -> Statement:
         resources=_strings(item.get("Resource", []), "Resource"),
         not_resources=_strings(item.get("NotResource", []), "NotResource"),
         conditions=tuple(_conditions(item.get("Condition", {}))),
+        source=source,
     )
 
 
@@ -116,12 +119,17 @@ def _conditions(block: Any) -> list[Condition]:
 
 def applies(statement: Statement, access: Access) -> bool:
     """Whether a statement speaks about this access. One that cannot be evaluated denies, and never allows."""
-    if not _covers_action(statement, access.action) or not _covers_resource(statement, access):
+    if not covers(statement, access):
         return False
     try:
         return all(holds(one.operator, one.key, one.wanted, access.context) for one in statement.conditions)
     except ConditionError:
         return not statement.allows
+
+
+def covers(statement: Statement, access: Access) -> bool:
+    """Whether a statement is about this action on this resource, whatever its conditions say."""
+    return _covers_action(statement, access.action) and _covers_resource(statement, access)
 
 
 def _covers_action(statement: Statement, action: str) -> bool:

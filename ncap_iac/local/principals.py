@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ _ROOT_AUTHORITY = Authority(parse_policy({"Statement": {"Effect": "Allow", "Acti
 
 @dataclass(frozen=True)
 class Principal:
-    """A user or role as IAM describes it."""
+    """A user, role or group as IAM describes it."""
 
     arn: str
     tags: tuple[tuple[str, str], ...]
@@ -47,14 +47,14 @@ class Principals:
             self._generation += 1
 
     def describe(self, kind: str, name: str) -> Principal:
-        """A `user` or `role` by name. Raises UnknownPrincipalError."""
+        """A `user`, `role` or `group` by name. Raises UnknownPrincipalError."""
         with self._lock:
             kept, generation = self._kept.get((kind, name)), self._generation
         if kept is not None:
             return kept
         iam = self._client("iam")
         try:
-            found = _user(iam, name) if kind == "user" else _role(iam, name)
+            found = {"user": _user, "role": _role, "group": _group}[kind](iam, name)
         except iam.exceptions.NoSuchEntityException as error:
             raise UnknownPrincipalError(f"{kind} {name}") from error
         with self._lock:
@@ -78,32 +78,35 @@ class Principals:
 
 def _user(iam: Any, name: str) -> Principal:
     user = iam.get_user(UserName=name)["User"]
-    inline = [
-        iam.get_user_policy(UserName=name, PolicyName=policy)["PolicyDocument"]
-        for policy in _all(iam, "list_user_policies", "PolicyNames", UserName=name)
-    ]
-    attached = _all(iam, "list_attached_user_policies", "AttachedPolicies", UserName=name)
+    inline, attached = _own_policies(iam, "user", name)
     for group in (item["GroupName"] for item in _all(iam, "list_groups_for_user", "Groups", UserName=name)):
-        inline += [
-            iam.get_group_policy(GroupName=group, PolicyName=policy)["PolicyDocument"]
-            for policy in _all(iam, "list_group_policies", "PolicyNames", GroupName=group)
-        ]
-        attached += _all(iam, "list_attached_group_policies", "AttachedPolicies", GroupName=group)
+        more, arns = _own_policies(iam, "group", group)
+        inline, attached = inline + more, attached + arns
     return _principal(iam, user, inline, attached)
 
 
 def _role(iam: Any, name: str) -> Principal:
-    role = iam.get_role(RoleName=name)["Role"]
+    return _principal(iam, iam.get_role(RoleName=name)["Role"], *_own_policies(iam, "role", name))
+
+
+def _group(iam: Any, name: str) -> Principal:
+    return _principal(iam, iam.get_group(GroupName=name)["Group"], *_own_policies(iam, "group", name))
+
+
+def _own_policies(iam: Any, kind: str, name: str) -> tuple[list[tuple[Statement, ...]], list[str]]:
+    """Inline policies of a user, role or group, and the ARNs of those attached to it."""
+    who = {f"{kind.title()}Name": name}
+    get = getattr(iam, f"get_{kind}_policy")
     inline = [
-        iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
-        for policy in _all(iam, "list_role_policies", "PolicyNames", RoleName=name)
+        parse_policy(get(PolicyName=policy, **who)["PolicyDocument"], policy)
+        for policy in _all(iam, f"list_{kind}_policies", "PolicyNames", **who)
     ]
-    return _principal(iam, role, inline, _all(iam, "list_attached_role_policies", "AttachedPolicies", RoleName=name))
+    attached = _all(iam, f"list_attached_{kind}_policies", "AttachedPolicies", **who)
+    return inline, [item["PolicyArn"] for item in attached]
 
 
-def _principal(iam: Any, entity: Any, inline: Sequence[Any], attached: Sequence[Any]) -> Principal:
-    documents = [parse_policy(document) for document in inline]
-    documents += [_managed(iam, arn) for arn in dict.fromkeys(item["PolicyArn"] for item in attached)]
+def _principal(iam: Any, entity: Any, inline: list[tuple[Statement, ...]], attached: list[str]) -> Principal:
+    documents = [*inline, *(_managed(iam, arn) for arn in dict.fromkeys(attached))]
     boundary = entity.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn")
     return Principal(
         arn=entity["Arn"],
@@ -116,7 +119,7 @@ def _principal(iam: Any, entity: Any, inline: Sequence[Any], attached: Sequence[
 def _managed(iam: Any, arn: str) -> tuple[Statement, ...]:
     version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
     document = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
-    return parse_policy(document if isinstance(document, dict) else json.loads(document))
+    return parse_policy(document if isinstance(document, dict) else json.loads(document), arn)
 
 
 def _all(iam: Any, operation: str, result: str, **arguments: str) -> list[Any]:

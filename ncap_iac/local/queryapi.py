@@ -62,8 +62,9 @@ class Codec:
 
     @property
     def protocol(self) -> str:
-        """`ec2`, `query` or `json`."""
-        return str(self.model.metadata["protocol"])
+        """`ec2`, `query` or `json`; of several that a service speaks, the one boto3 takes."""
+        metadata = self.model.metadata
+        return "json" if "json" in metadata.get("protocols", ()) else str(metadata["protocol"])
 
     def decode(self, body: bytes, *, target: str = "") -> tuple[str, dict[str, Any]]:
         """Operation and parameters in boto3's shape, checked against the model.

@@ -16,6 +16,7 @@ from typing import Any
 from ncap_iac.local.base import FORBIDDEN_PATHS, Address
 from ncap_iac.local.desk import LARGEST_REQUEST, Desk
 from ncap_iac.local.doorwatch import WATCHED, DoorWatch
+from ncap_iac.local.faultdoor import FAULTS_PATH, FaultDoor
 from ncap_iac.local.http1 import ConnectionGoneError, ProtocolError, Wire, render_head, request_body
 from ncap_iac.local.proxy import BaseGoneError, Upstream, answer_head
 from ncap_iac.local.queryapi import Reply
@@ -61,12 +62,15 @@ class Edge:
         desk: Desk,
         watch: DoorWatch,
         health: Callable[[], Mapping[str, Any]],
+        *,
+        faults: FaultDoor | None = None,
     ) -> None:
         self._listener = listener
         self._base = base
         self._desk = desk
         self._watch = watch
         self._health = health
+        self._faults = faults
         self._lock = threading.Lock()
         self._open: set[Wire] = set()
         self._stopping = False
@@ -145,6 +149,9 @@ class Edge:
         return False
 
     def _dispatch(self, request: Request, wire: Wire, upstream: Upstream) -> bool:
+        if self._faults is not None and request.path == FAULTS_PATH:
+            self._reply(wire, self._faults.answer(request, self._body(request, wire)), "")
+            return True
         service = request.scope.service if request.scope else ""
         if service in self._desk.services:
             reply, request_id = self._desk.answer(request, self._body(request, wire))
@@ -158,6 +165,10 @@ class Edge:
             raise ProtocolError("not a path of the local cloud", status=404)
         if service in WATCHED:
             body = self._body(request, wire)
+            if self._desk.shares(request, body):
+                reply, request_id = self._desk.answer(request, body)
+                self._reply(wire, reply, request_id)
+                return True
             answer_to, answer = upstream.exchange(request, body)
             self._note(request, body, int(answer_to.first[1]), answer)
             wire.send(answer_head(answer_to, len(answer), request.method) + answer)

@@ -108,3 +108,10 @@ class LocalService(Protocol):
     def perform(self, call: Call) -> Mapping[str, Any]:
         """Do it and answer in boto3's output shape (without ResponseMetadata). Raises ServiceError."""
         ...
+
+
+class SharedService(LocalService, Protocol):
+    """A service of the base of which the edge answers some operations itself."""
+
+    operations: frozenset[str]
+    """Those; all others are the base's."""

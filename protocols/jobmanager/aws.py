@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from jobmanager.errors import AwsError, CancelledBy, MissingError, TakenError, TransactionError, Value
+from jobmanager.errors import NO_ANSWER, AwsError, CancelledBy, MissingError, TakenError, TransactionError, Value
 from jobmanager.expressions import (
     Update,
     Write,
@@ -29,12 +29,16 @@ _MISSING = frozenset({"404", "NoSuchKey", "NotFound", "ParameterNotFound", "NoSu
 _TAKEN = frozenset({"412", "PreconditionFailed", "ConditionalCheckFailedException"})
 _BUSY = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "RequestLimitExceeded"})
 _TRIES = 8
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.04, 1.5
 _READERS = 8
 _LARGEST_REPORT = 16 * 1024 * 1024
 
 
 class Gateway:
-    """AWS as the job manager needs it. `session` is anything with boto3's `Session.client`."""
+    """AWS as the job manager needs it. `session` is anything with boto3's `Session.client`.
+
+    A busy service is asked five times by the SDK, with pauses of any length up to 1, 2, 4 and 8 s ("full jitter").
+    """
 
     def __init__(self, session: Any = None, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._session = session
@@ -53,12 +57,14 @@ class Gateway:
 
     def _call(self, service: str, operation: str, **arguments: Any) -> Any:
         client = getattr(self._client(service), operation)
-        from botocore.exceptions import ClientError
+        from botocore.exceptions import ClientError, HTTPClientError
 
         try:
             return client(**arguments)
         except ClientError as error:
             raise _translated(operation, error.response) from error
+        except HTTPClientError as error:  # no answer: whether it took effect is not known
+            raise AwsError(operation, NO_ANSWER, str(error)) from error
 
     # S3
 
@@ -162,8 +168,15 @@ class Gateway:
 
     def update_row(self, table: str, update: Update) -> dict[str, Value]:
         """Change a row and return it as it is now. Raises TakenError when a condition does not hold."""
-        changed = self._call("dynamodb", "update_item", **update_arguments(table, update), ReturnValues="ALL_NEW")
-        return from_item(changed["Attributes"])
+        arguments = update_arguments(table, update) | {"ReturnValues": "ALL_NEW"}
+        for turn in range(_TRIES - 1):
+            try:
+                return from_item(self._call("dynamodb", "update_item", **arguments)["Attributes"])
+            except AwsError as error:
+                if error.code != "TransactionConflictException":
+                    raise
+                self._wait(turn)
+        return from_item(self._call("dynamodb", "update_item", **arguments)["Attributes"])
 
     def put_row(self, table: str, row: Mapping[str, Value]) -> None:
         """Write a row, whatever was there."""
@@ -172,7 +185,7 @@ class Gateway:
     def transact(self, table: str, writes: Sequence[Write]) -> None:
         """All writes (at most 100) or none. Raises TransactionError when a condition does not hold.
 
-        Other transactions on the same rows are waited for, with growing pauses of random length.
+        Other transactions on the same rows are waited for, with pauses of any length up to one that doubles.
         """
         items = [transaction_item(table, write) for write in writes]
         for turn in range(_TRIES):
@@ -186,7 +199,7 @@ class Gateway:
                 self._wait(turn)
 
     def _wait(self, turn: int) -> None:
-        self._sleep(min(1.0, 0.02 * 2**turn) * (0.5 + random.random()))
+        self._sleep(random.uniform(0, min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**turn)))
 
     # EC2 and the rest
 
@@ -234,12 +247,10 @@ class Gateway:
                 for instance in batch if len(batch) > 1 else ():
                     self.terminate_instances([instance])
 
-    def parameter(self, name: str) -> str | None:
-        """A parameter's value, or None when there is none of that name."""
-        try:
-            return str(self._call("ssm", "get_parameter", Name=name)["Parameter"]["Value"])
-        except MissingError:
-            return None
+    def parameters(self, names: Sequence[str]) -> dict[str, str]:
+        """The values of those parameters (at most 10) that exist, in one call."""
+        found = self._call("ssm", "get_parameters", Names=list(names))
+        return {item["Name"]: str(item["Value"]) for item in found["Parameters"]}
 
     def invoke(self, function: str, payload: Mapping[str, Any]) -> None:
         """Start a function without waiting for it."""

@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from jobmanager.budget import usd_text
+from jobmanager.remedies import remedy
 from jobmanager.rows import AttemptRow, JobRow, LogLines
 from jobmanager.states import AttemptState, JobState
 from jobmanager.status import Status
@@ -21,6 +22,7 @@ _HINTS = (
     "Rows are brought up to date about once a minute while the job runs.",
     "The whole output of a dataset is in DATASET_NAME:<dataset>_STATUS.txt beside this file.",
 )
+_LONGEST, _MOST = 1500, 60
 _STEPS = ("Initialization", "Validation", "Environment Setup", "Initialize Processing")
 _ADVICE = {
     JobState.SUCCEEDED: "All results are in this folder.",
@@ -143,15 +145,21 @@ def render_end(outcome: JobState, sentences: Iterable[str]) -> bytes:
     return "\n".join(lines).encode("utf-8") + b"\n"
 
 
-def dataset_sentences(latest: Sequence[AttemptRow], cost_micro: int) -> tuple[str, ...]:
-    """How each dataset ended, and what the job cost."""
+def dataset_sentences(job: JobRow, latest: Sequence[AttemptRow], memory_gib: Mapping[str, int]) -> tuple[str, ...]:
+    """How each dataset ended and, where it failed, what to do; and what the job cost."""
     ends = [
         f"{it.dataset}: succeeded"
         if it.state is AttemptState.SUCCEEDED
-        else f"{it.dataset}: {it.failure}: {it.message}"
+        else f"{it.dataset}: {it.failure}: {_sentence(it.message or '')} Remedy: {remedy(job, it, memory_gib)}"
         for it in latest
     ]
-    return (*ends, f"Cost of the job: {usd_text(cost_micro)}")
+    return (*ends, f"Cost of the job: {usd_text(job.cost_micro)}")
+
+
+def clipped(texts: Sequence[str]) -> tuple[str, ...]:
+    """Texts that hold what a user wrote, as a ledger row can hold them: printable, not too long, not too many."""
+    short = [_sentence(it if len(it) <= _LONGEST else f"{it[:_LONGEST]}…", stop="") for it in texts[:_MOST]]
+    return (*short, *([f"… and {len(texts) - _MOST} more"] if len(texts) > _MOST else ()))
 
 
 def _sentence(text: str, stop: str = ".") -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jobmanager.budget import micro_of
 from jobmanager.config import MAX_CONFIG_BYTES, ConfigError, Limits, check_limits, parse_config
 from jobmanager.datasets import find_datasets
 from jobmanager.errors import MissingError
+from jobmanager.funds import Funds, FundsError, read_funds
 from jobmanager.job import MAX_KEY_BYTES, JobPaths, dataset_labels, job_name
 from jobmanager.nearest import did_you_mean
 from jobmanager.observed import ObjectFacts
@@ -19,7 +19,7 @@ from jobmanager.parameters import check_parameters
 from jobmanager.pricing import UnknownPriceError
 from jobmanager.services import Services
 from jobmanager.submission import MAX_DATASETS, Submission
-from jobmanager.version import Version, is_version_id
+from jobmanager.version import FOLDER, Version, is_version_id, version_ids
 
 _SHOWN = 10
 _LONGEST_SUFFIX = 12
@@ -36,7 +36,7 @@ class Request:
     types: tuple[str, ...]
     price_micro: int
     limits: Limits
-    limit_micro: int
+    funds: Funds
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,35 @@ class _Check:
         self.reasons = list(submission.problems)
         self.notes = list(submission.notes)
 
-    def version(self, default_id: str) -> Version | None:
-        """The version named, or the current one."""
+    def version(self, default: Version) -> Version | None:
+        """The version named, under the limits of the default one; else the default one. None when it may not be run."""
         named = self.submission.version
-        if named is None:
-            return self.services.versions.need(self.bucket, default_id)
+        if named is None or named == default.version_id:
+            return default
         version = self.services.versions.get(self.bucket, named) if is_version_id(named) else None
         if version is None:
+            self.reasons.append(self._unknown(named))
+            return None
+        if self.group not in version.groups:
             self.reasons.append(
-                f"version '{named}' of this analysis does not exist; leave 'version' out for the current one"
+                f"version '{named}' of this analysis is not for group '{self.group}'; leave 'version' out for the "
+                "current one"
             )
-        return version
+            return None
+        self.notes.append(f"version {named} as asked for; the current one is {default.version_id}")
+        return version.governed_by(default)
+
+    def _unknown(self, named: str) -> str:
+        """That there is no such version, with the nearest one: listing is worth its call only here."""
+        listed = self.services.gateway.list_objects(self.bucket, FOLDER, start_after="")
+        known = version_ids(facts.key for facts in listed.objects)
+        begins = next((name for name in known if name.startswith(named)), None)
+        near = f"; did you mean '{begins}'?" if begins else did_you_mean(named, known)
+        return (
+            f"version '{named}' of this analysis does not exist{near}; leave 'version' out for the current one, "
+            "take it from the certificate of an earlier job, or ask an operator for the list that "
+            f"`ncap blueprint versions {self.bucket}` prints"
+        )
 
     def datasets(self, version: Version) -> tuple[ObjectFacts, ...]:
         """The datasets as objects."""
@@ -143,17 +161,14 @@ class _Check:
             self.reasons.append(str(error))
             return (), 0
 
-    def limit(self, version: Version) -> int:
-        """The group's budget for this analysis in micro-dollars."""
-        name = f"/neurocaas/budgets/{self.group}/{version.analysis}"
-        text = self.services.gateway.parameter(name) or version.max_cost_usd
+    def funds(self, version: Version) -> Funds:
+        """The group's budgets."""
+        gateway = self.services.gateway
         try:
-            return micro_of(text)
-        except ValueError:
-            self.reasons.append(
-                f"the budget of your group is written as '{text}', which is no amount; tell an operator"
-            )
-            return 0
+            return read_funds(gateway, self.group, version.analysis, default_usd=version.max_cost_usd)
+        except FundsError as error:
+            self.reasons.append(str(error))
+            return Funds()
 
 
 def check_submission(
@@ -162,17 +177,18 @@ def check_submission(
     """A submission of a group, checked against its version. Raises AwsError, VersionError: ours, to be tried again."""
     check = _Check(submission, bucket, group, services)
     step = 1 if check.reasons else 2
-    version = check.version(default_version)
+    default = services.versions.need(bucket, default_version)
+    if group not in default.groups:
+        check.reasons.append(f"group '{group}' may not use this analysis; ask an operator to add it")
+        return Checked(None, tuple(check.reasons), tuple(check.notes), step, default)
+    version = check.version(default)
     if version is None:
         return Checked(None, tuple(check.reasons), tuple(check.notes), step, None)
-    if group not in version.groups:
-        check.reasons.append(f"group '{group}' may not use this analysis; ask an operator to add it")
-        return Checked(None, tuple(check.reasons), tuple(check.notes), step, version)
     datasets = check.datasets(version)
     config, limits = check.config(version)
     types, price = check.types(version)
-    limit = 0 if check.reasons else check.limit(version)
+    funds = Funds() if check.reasons else check.funds(version)
     request = None
     if not check.reasons and config is not None:
-        request = Request(version, datasets, config, types, price, limits, limit)
+        request = Request(version, datasets, config, types, price, limits, funds)
     return Checked(request, tuple(check.reasons), tuple(check.notes), step, version)

@@ -8,15 +8,15 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from jobmanager.answers import Job
 from jobmanager.budget import Settlement, affordable_minutes, cost_micro, settle, usd_text
 from jobmanager.certificate import attempt_history, dataset_sentences, live_rows, render_certificate, render_end
 from jobmanager.errors import AwsError, TransactionError
 from jobmanager.expressions import If
 from jobmanager.job import JobPaths
 from jobmanager.launch import DEAD_MAN_MINUTES
-from jobmanager.ledger import Job
 from jobmanager.record import render_record
-from jobmanager.rows import AttemptRow, InstanceRow
+from jobmanager.rows import TOTAL, AttemptRow, InstanceRow, JobRow
 from jobmanager.services import Services
 from jobmanager.states import (
     AttemptState,
@@ -45,7 +45,7 @@ def note_running(services: Services, instance: str, at: str) -> InstanceRow | No
             return row
     record = render_record(row, outcome=AttemptState.RUNNING)
     services.gateway.put_object(row.bucket, row.paths.active_record(instance), record, _JSON)
-    if row.launch_index == 0:  # one refresh a launch; the sweeper does the others
+    if (row.launch, row.launch_index) == (1, 0):  # one refresh as the job begins; the sweeper does the others
         refresh(services, row.paths)
     return row
 
@@ -76,8 +76,14 @@ def close_instance(services: Services, row: InstanceRow, ended_at: str) -> None:
             raise
     if last:
         finish(services, row.paths)
-    elif retried or row.more_queued:
+    elif retried or (row.more_queued and _has_queue(services, row.paths)):
         ask_to_resume(services, row.submit_function, row.paths)
+
+
+def _has_queue(services: Services, paths: JobPaths) -> bool:
+    """Whether the queue an instance knew of when it was launched is still there."""
+    job = services.ledger.job_row(paths)
+    return job is not None and job.queued > 0
 
 
 def _quick_conditions(row: InstanceRow) -> tuple[If, ...]:
@@ -157,7 +163,7 @@ def publish_end(services: Services, job: Job) -> None:
     """Write certificate and end marker of an ended job, then send the notice."""
     gateway, paths = services.gateway, job.row.paths
     publish_certificate(services, job, live=True)
-    sentences = job.row.reasons or dataset_sentences(job.latest, job.row.cost_micro)
+    sentences = job.row.reasons or dataset_sentences(job.row, job.latest, services.prices.memory_gib)
     if job.row.stop_message:
         sentences = (job.row.stop_message, *sentences)
     body = render_end(job.row.state, sentences)
@@ -195,9 +201,17 @@ def publish_certificate(services: Services, job: Job, *, live: bool) -> None:
     statuses = {status.instance: status for body in bodies.values() if (status := parse_status(body))}
     remaining = ""
     if live and row.state is not JobState.REJECTED and row.limit_micro:
-        left = max(0, row.limit_micro - services.ledger.committed(row.group, row.analysis))
-        remaining = f"[Job Manager] COST SO FAR: {usd_text(row.cost_micro)}. BUDGET REMAINING: {usd_text(left)}"
+        left = usd_text(_budget_left(services, row))
+        remaining = f"[Job Manager] COST SO FAR: {usd_text(row.cost_micro)}. BUDGET REMAINING: {left}"
     started = any(it.instance for it in job.attempts)
     rows = live_rows(job.latest, statuses, now=services.now) if started else ()
     body = render_certificate(row, rows, history=attempt_history(row, job.attempts), remaining=remaining)
     services.gateway.put_object(paths.bucket, paths.certificate, body, _TEXT)
+
+
+def _budget_left(services: Services, row: JobRow) -> int:
+    """What the group may still spend on this analysis."""
+    limits = ((row.analysis, row.limit_micro), (TOTAL, row.total_limit_micro))
+    return min(
+        max(0, limit - services.ledger.committed(row.group, name)) for name, limit in limits if limit is not None
+    )

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 Value = str | int | bool | None | list["Value"] | tuple["Value", ...] | dict[str, "Value"]
 """What a ledger row may hold."""
+NO_ANSWER = "NoAnswer"
+"""The code of an AwsError when AWS did not answer at all."""
 
 
 class JobManagerError(Exception):

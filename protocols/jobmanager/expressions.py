@@ -98,8 +98,7 @@ class _Names:
         self.values: dict[str, Any] = {}
 
     def name(self, attribute: str) -> str:
-        self.names[f"#{attribute}"] = attribute
-        return f"#{attribute}"
+        return self.names.setdefault(attribute, f"#n{len(self.names)}")
 
     def value(self, value: Value) -> str:
         placeholder = f":v{len(self.values)}"
@@ -108,7 +107,8 @@ class _Names:
 
     def arguments(self) -> dict[str, Any]:
         values = {"ExpressionAttributeValues": self.values} if self.values else {}
-        return ({"ExpressionAttributeNames": self.names} if self.names else {}) | values
+        names = {placeholder: attribute for attribute, placeholder in self.names.items()}
+        return ({"ExpressionAttributeNames": names} if names else {}) | values
 
 
 def update_arguments(table: str, update: Update) -> dict[str, Any]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
-from jobmanager.ledger import Job
+from jobmanager.answers import Job
+from jobmanager.errors import NO_ANSWER
 from jobmanager.observed import Instance
 from jobmanager.rows import AttemptRow, InstanceRow, JobRow, LaunchRow
 from jobmanager.times import later
@@ -51,6 +54,7 @@ _CAPACITY = frozenset(
 _QUOTA = frozenset({"VcpuLimitExceeded", "InstanceLimitExceeded", "VolumeLimitExceeded", "PendingVerification"})
 _AGAIN = frozenset(
     {
+        NO_ANSWER,
         "RequestLimitExceeded",
         "Throttling",
         "ThrottlingException",
@@ -80,14 +84,28 @@ def classify_refusal(code: str) -> Refused:
     return Refused.AGAIN if code in _AGAIN else Refused.NEVER
 
 
-def plan_launch(job: Job, *, room: int, now: str) -> LaunchRow | None:
-    """The next launch of a job: queued attempts with one time limit, at most `room`; None when there are none."""
+def plan_launch(job: Job, *, room: int, now: str, subnets: tuple[str, ...] = ()) -> LaunchRow | None:
+    """The next launch of a job: queued attempts with one time limit, at most `room`; None when there are none.
+
+    Jobs begin in different subnets, and each further launch of a job in the next one.
+    """
     queue = job.queue
     taken = [attempt for attempt in queue if attempt.minutes == queue[0].minutes][: min(room, MAX_INSTANCES)]
     if not taken:
         return None
     number = max((launch.number for launch in job.launches), default=0) + 1
-    return LaunchRow(number, tuple(attempt.sort_key for attempt in taken), taken[0].minutes, now)
+    start = (zlib.crc32(job.row.key[0].encode()) + number) % len(subnets) if subnets else 0
+    names = tuple(attempt.sort_key for attempt in taken)
+    return LaunchRow(number, names, taken[0].minutes, now, subnets=subnets[start:] + subnets[:start])
+
+
+def next_place(launch: LaunchRow, *, types: int) -> LaunchRow | None:
+    """The launch in the next subnet, then with the next of so many types; None when it has been everywhere."""
+    if launch.subnet_index + 1 < len(launch.subnets):
+        return replace(launch, subnet_index=launch.subnet_index + 1)
+    if launch.type_index + 1 < types:
+        return replace(launch, type_index=launch.type_index + 1, subnet_index=0)
+    return None
 
 
 def render_manifest(job: JobRow, launch: LaunchRow, attempts: Sequence[AttemptRow], version: Version) -> bytes:
@@ -119,8 +137,9 @@ def render_user_data(job: JobRow, launch: LaunchRow) -> str:
 
 
 def client_token(job: JobRow, launch: LaunchRow) -> str:
-    """The same for every repetition of one launch with one instance type, different for any other."""
-    return hashlib.sha256(f"{job.key[0]}\0{launch.number}\0{launch.type_index}".encode()).hexdigest()
+    """The same for every repetition of one launch with one instance type in one subnet, different for any other."""
+    place = f"{launch.type_index}\0{launch.subnet_index}" if launch.subnets else f"{launch.type_index}"
+    return hashlib.sha256(f"{job.key[0]}\0{launch.number}\0{place}".encode()).hexdigest()
 
 
 def launch_tags(job: JobRow, launch: LaunchRow) -> dict[str, str]:
@@ -137,7 +156,9 @@ def launch_tags(job: JobRow, launch: LaunchRow) -> dict[str, str]:
     }
 
 
-def run_arguments(job: JobRow, launch: LaunchRow, version: Version) -> Mapping[str, Any]:
+def run_arguments(
+    job: JobRow, launch: LaunchRow, version: Version, *, volume_key: str | None = None
+) -> Mapping[str, Any]:
     """The arguments of RunInstances (contract section 4)."""
     tags = [{"Key": name, "Value": value} for name, value in launch_tags(job, launch).items()]
     arguments: dict[str, Any] = {
@@ -151,10 +172,18 @@ def run_arguments(job: JobRow, launch: LaunchRow, version: Version) -> Mapping[s
         "IamInstanceProfile": {"Name": f"neurocaas-instance-{job.group}"},
         "TagSpecifications": [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "volume")],
     }
-    if job.extra_gib:
-        volume = {"VolumeSize": job.volume_gib + job.extra_gib, "VolumeType": "gp3"}
-        fixed = {"Encrypted": True, "DeleteOnTermination": True}
-        arguments["BlockDeviceMappings"] = [{"DeviceName": "/dev/xvda", "Ebs": volume | fixed}]
+    if launch.subnets:
+        arguments["SubnetId"] = launch.subnets[launch.subnet_index]
+    # Always: the launch template holds the disk of the version deployed last, which need not be this job's.
+    disk = {
+        "VolumeSize": job.volume_gib + job.extra_gib,
+        "VolumeType": "gp3",
+        "Encrypted": True,
+        "DeleteOnTermination": True,
+    }
+    if volume_key:
+        disk["KmsKeyId"] = volume_key
+    arguments["BlockDeviceMappings"] = [{"DeviceName": version.root_device, "Ebs": disk}]
     return arguments
 
 
@@ -187,4 +216,6 @@ def instance_row(
         deadline=later(found.launched_at, minutes=attempt.minutes + DEAD_MAN_MINUTES + GRACE_MINUTES),
         is_only=row.dataset_count == 1,
         more_queued=more_queued,
+        in_total=row.in_total,
+        version_id=row.version_id,
     )

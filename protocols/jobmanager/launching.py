@@ -10,28 +10,38 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+from jobmanager.answers import Job, Verdict
 from jobmanager.budget import usd_text
 from jobmanager.certificate import elapsed_cs, step_done
 from jobmanager.errors import AwsError, JobManagerError, TransactionError
+from jobmanager.fairness import CLAIM_MINUTES, Flight, fair_room
 from jobmanager.launch import (
     Refused,
     classify_refusal,
     instance_row,
     launch_tags,
+    next_place,
     plan_launch,
     render_manifest,
     run_arguments,
 )
-from jobmanager.ledger import Job, Verdict
 from jobmanager.observed import Instance
 from jobmanager.rows import AttemptRow, InstanceRow, JobRow, LaunchRow, LogLines
 from jobmanager.services import Services
 from jobmanager.states import AttemptState, FailureClass, JobState, LaunchState
 from jobmanager.times import later
 from jobmanager.version import Version
+from jobmanager.writes import Room
 
+LAUNCHES_A_TURN = 20
+"""New launches of one invocation: a function must end long before its time does; the sweeper has the next begun."""
+LISTED_LAUNCHES = 100
+"""Launches that have a line in the certificate."""
+EAGER_DATASETS = 1000
+"""Up to so many datasets a free place is taken at once; in larger jobs, costly to read, once a minute by the sweep."""
 _TRIES = 5
-_WAITS_MINUTES = {"capacity": 2, "quota": 5}
+WAITS_MINUTES = {"capacity": 2, "quota": 5, "throttled": 1}
+"""When a queue is looked at again, by what it waits for."""
 
 
 class NeverError(JobManagerError):
@@ -69,47 +79,76 @@ def complete_attempts(services: Services, job: Job) -> Job:
     raise JobManagerError(f"{job.row.job}: its attempts could not be written")
 
 
-def advance(services: Services, job: Job, version: Version) -> Job:
+def advance(services: Services, job: Job, version: Version, *, subnets: tuple[str, ...] = ()) -> Job:
     """Launch what can be launched now. Raises NeverError when nothing ever can; other errors mean: again."""
     job = complete_attempts(services, job)
     for launch in job.open_launches:
         job, may_go_on = _perform(services, job, launch, version)
         if not may_go_on:
             return job
-    room = version.deploy_limit
-    for _ in range(job.row.dataset_count + _TRIES):
-        launch_row = plan_launch(job, room=room, now=services.now)
-        if launch_row is None:
-            break
-        admission = services.ledger.reserve(job.row, launch_row, limit=version.deploy_limit)
-        if admission.verdict is Verdict.NO_ROOM:
-            room = min(room - 1, version.deploy_limit - admission.figure)
-            continue
-        if admission.verdict is not Verdict.DONE:
+    for _ in range(LAUNCHES_A_TURN):
+        verdict, planned = _reserve(services, job, version, subnets)
+        if verdict is Verdict.CLAIMED:
             return _again(services, job)
-        job, may_go_on = _perform(services, replace(job, launches=(*job.launches, launch_row)), launch_row, version)
+        if planned is None:
+            break
+        job, may_go_on = _perform(services, replace(job, launches=(*job.launches, planned)), planned, version)
         if not may_go_on:
             return job
-    if job.queue and job.row.wait != "limit":
-        services.ledger.wait(job.row, wait="limit", resume_at=later(services.now, minutes=1))
+    if job.queue:
+        _wait_in_line(services, job, is_full=verdict is Verdict.NO_ROOM)
     return job
+
+
+def _reserve(
+    services: Services, job: Job, version: Version, subnets: tuple[str, ...]
+) -> tuple[Verdict, LaunchRow | None]:
+    """Write the next launch down, as large as the group's share of the free instances."""
+    room, seen = version.deploy_limit, None
+    for _ in range(_TRIES):
+        launch = plan_launch(job, room=room, now=services.now, subnets=subnets)
+        if launch is None:
+            break
+        taken = Room(version.deploy_limit, services.now, seen)
+        admission = services.ledger.reserve(job.row, launch, room=taken)
+        if admission.verdict is not Verdict.NO_ROOM:
+            return admission.verdict, launch
+        seen = admission.flight
+        room = share(job, seen, limit=version.deploy_limit, now=services.now)
+    return Verdict.NO_ROOM, None
+
+
+def share(job: Job, flight: Flight, *, limit: int, now: str) -> int:
+    """How many instances of those in the queue the job's group may have now."""
+    return fair_room(flight, job.row.group, wanted=job.row.queued, limit=limit, now=now)
+
+
+def _wait_in_line(services: Services, job: Job, *, is_full: bool) -> None:
+    """Leave the rest of the queue to a later turn, if need be in line with other groups."""
+    if is_full:
+        until = later(services.now, minutes=CLAIM_MINUTES)
+        services.ledger.claim_share(job.row, wanted=len(job.queue), until=until)
+    if job.row.wait != "limit":
+        services.ledger.wait(job.row, wait="limit", resume_at=later(services.now, minutes=1 if is_full else 0))
 
 
 def _perform(services: Services, job: Job, launch: LaunchRow, version: Version) -> tuple[Job, bool]:
     """Carry out a launch; the job after it, and whether the next launch may follow."""
     attempts = {attempt.sort_key: attempt for attempt in job.attempts}
     manifest = render_manifest(job.row, launch, [attempts[name] for name in launch.attempts], version)
-    place = job.row.paths.manifest(launch.number)
-    services.gateway.put_object(job.row.bucket, place, manifest, "application/json")
+    key = job.row.paths.manifest(launch.number)
+    services.gateway.put_object(job.row.bucket, key, manifest, "application/json")
     while True:
         try:
-            found = services.gateway.run_instances(run_arguments(job.row, launch, version))
+            arguments = run_arguments(job.row, launch, version, volume_key=services.volume_key)
+            found = services.gateway.run_instances(arguments)
         except AwsError as error:
             kind = classify_refusal(error.code)
-            if kind is Refused.CAPACITY and launch.type_index + 1 < len(job.row.types):
-                if not services.ledger.next_type(job.row, launch):
+            place = next_place(launch, types=len(job.row.types)) if kind is Refused.CAPACITY else None
+            if place:
+                if not services.ledger.move_launch(job.row, launch, place):
                     return _again(services, job), False
-                launch = replace(launch, type_index=launch.type_index + 1)
+                launch = place
                 continue
             if kind is not Refused.REPEATED:
                 return _refused(services, job, launch, error, kind), False
@@ -121,20 +160,24 @@ def _perform(services: Services, job: Job, launch: LaunchRow, version: Version) 
 
 
 def _refused(services: Services, job: Job, launch: LaunchRow, error: AwsError, kind: Refused) -> Job:
-    if kind is Refused.AGAIN:
-        raise error
+    """Put the datasets of a refused launch back into the queue, or keep a launch that may have been made after all."""
     words = {
         Refused.CAPACITY: "AWS has no free instance of this analysis's types; the datasets wait and are tried again",
         Refused.QUOTA: f"this AWS account's quota for such instances is used up ({error.code}); the datasets wait",
+        Refused.AGAIN: f"AWS is too busy to start instances ({error.code}); the datasets wait and are tried again",
     }.get(kind, f"AWS refuses to start instances: {error.code}: {error.message}")
-    wait = "quota" if kind is Refused.QUOTA else "capacity"
+    wait = {Refused.QUOTA: "quota", Refused.AGAIN: "throttled"}.get(kind, "capacity")
     lines = ((_elapsed(services, job.row), f"[Job Manager] {words}"),) if wait != job.row.wait else ()
-    resume_at = later(services.now, minutes=_WAITS_MINUTES[wait])
+    resume_at = later(services.now, minutes=WAITS_MINUTES[wait])
+    waiting = replace(job.row, wait=wait, log=(*job.row.log, *lines))
+    if kind is Refused.AGAIN:  # the very same call, with the same token, is made again
+        services.ledger.wait(job.row, wait=wait, resume_at=resume_at, lines=lines)
+        return replace(job, row=waiting)
     services.ledger.give_up_launch(job.row, launch, wait=wait, resume_at=resume_at, lines=lines)
     if kind is Refused.NEVER:
         raise NeverError(words)
     void = tuple(replace(it, state=LaunchState.VOID) if it.number == launch.number else it for it in job.launches)
-    return replace(job, row=replace(job.row, wait=wait, log=(*job.row.log, *lines)), launches=void)
+    return replace(job, row=waiting, launches=void)
 
 
 def find_launched(services: Services, row: JobRow, launch: LaunchRow) -> tuple[Instance, ...]:
@@ -156,20 +199,30 @@ def record(services: Services, job: Job, launch: LaunchRow, found: Sequence[Inst
         except TransactionError:
             job = _again(services, job)
             if all(it.number != launch.number for it in job.open_launches):
+                _end_strays(services, job, found)
                 return job
             continue
-        return _with_launched(job, launch, fresh, lines)
+        job = _with_launched(job, launch, fresh, lines)
+        _end_strays(services, job, found)
+        return job
     raise JobManagerError(f"{job.row.job}: launch {launch.number} could not be written down")
+
+
+def _end_strays(services: Services, job: Job, found: Sequence[Instance]) -> None:
+    """End instances of a closed launch that have no attempt: two functions may have launched in two places at once."""
+    recorded = {it.instance for it in job.attempts}
+    strays = [it.instance for it in found if not it.is_gone and it.instance not in recorded]
+    services.gateway.terminate_instances(strays)
 
 
 def make_rows(services: Services, job: Job, launch: LaunchRow, found: Sequence[Instance]) -> list[InstanceRow]:
     """The ledger rows of instances of a launch: each takes the attempt at its launch index."""
     wanted = set(launch.attempts)
     attempts = {name: it for it in job.attempts if (name := it.sort_key) in wanted}
-    more_queued = bool(job.queue)
+    more_queued = bool(job.queue) and job.row.dataset_count <= EAGER_DATASETS
     rows = []
-    for instance in found:
-        position = instance.launch_index
+    one_each = {it.launch_index: it for it in sorted(found, key=lambda it: not it.is_gone)}
+    for position, instance in sorted(one_each.items()):
         attempt = attempts.get(launch.attempts[position]) if position < len(launch.attempts) else None
         if attempt:
             price = services.prices.of(instance.instance_type)
@@ -178,11 +231,15 @@ def make_rows(services: Services, job: Job, launch: LaunchRow, found: Sequence[I
 
 
 def _launch_lines(services: Services, job: Job, launch: LaunchRow, rows: Sequence[InstanceRow]) -> LogLines:
+    if launch.number > LISTED_LAUNCHES:  # a row of the ledger holds 400 KB, and this list is part of one
+        return ()
     at = _elapsed(services, job.row)
     kinds = ", ".join(dict.fromkeys(row.instance_type for row in rows))
     lines = [f"[Job Manager] launch {launch.number}: {len(rows)} of {len(launch.attempts)} instances, {kinds}"]
     if len(rows) < len(launch.attempts):
         lines.append("[Job Manager] the other datasets wait in the queue")
+    if launch.number == LISTED_LAUNCHES:
+        lines.append("[Job Manager] further launches are not listed")
     if job.row.state is JobState.ACCEPTED:
         lines.append(step_done(4))
     return tuple((at, line) for line in lines)

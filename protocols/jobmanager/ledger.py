@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import Protocol
 
 from jobmanager import writes
+from jobmanager.answers import Admission, Job, OpenRows, Verdict
 from jobmanager.aws import Gateway
 from jobmanager.budget import Settlement
 from jobmanager.errors import TakenError, TransactionError, Value
 from jobmanager.expressions import If, Update, Write
+from jobmanager.fairness import flight_of
 from jobmanager.job import JobPaths
 from jobmanager.rows import (
     OPEN,
@@ -32,67 +33,6 @@ from jobmanager.times import Clock, to_text
 
 INDEX = "open"
 _KEEP_S = 90 * 86_400
-
-
-class Verdict(Enum):
-    """What became of an admission."""
-
-    DONE = "done"
-    CLAIMED = "the same submission was handled before"
-    NAME_TAKEN = "another submission has this job name"
-    NO_BUDGET = "the budget does not cover it"
-    NO_ROOM = "too many instances are in flight"
-
-
-@dataclass(frozen=True)
-class Admission:
-    """What became of an admission, and the figure that stood against it (committed money, instances in flight)."""
-
-    verdict: Verdict
-    figure: int = 0
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job with all its rows, as one consistent reading found them."""
-
-    row: JobRow
-    attempts: tuple[AttemptRow, ...]
-    launches: tuple[LaunchRow, ...]
-
-    @property
-    def latest(self) -> tuple[AttemptRow, ...]:
-        """The last attempt of each dataset, in the datasets' order."""
-        return tuple({attempt.index: attempt for attempt in self.attempts}.values())
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every dataset has its row."""
-        return len({attempt.index for attempt in self.attempts}) >= self.row.dataset_count
-
-    @property
-    def open_launches(self) -> tuple[LaunchRow, ...]:
-        """Launches of which it is not yet written what came of them."""
-        return tuple(launch for launch in self.launches if launch.state is LaunchState.OPEN)
-
-    @property
-    def queue(self) -> tuple[AttemptRow, ...]:
-        """Attempts waiting for a launch."""
-        promised = {name for launch in self.open_launches for name in launch.attempts}
-        return tuple(
-            attempt
-            for attempt in self.attempts
-            if attempt.state is AttemptState.QUEUED and attempt.sort_key not in promised
-        )
-
-
-@dataclass(frozen=True)
-class OpenRows:
-    """What the sweeper looks after: open jobs, living instances, submissions not answered."""
-
-    jobs: tuple[JobRow, ...]
-    instances: tuple[InstanceRow, ...]
-    pending: tuple[PendingRow, ...]
 
 
 class Submitted(Protocol):
@@ -150,7 +90,7 @@ class Ledger:
 
     def committed(self, group: str, analysis: str) -> int:
         """Micro-dollars spent and reserved by a group for an analysis."""
-        return _figure(self._gateway.get_row(self._table, budget_key(group, analysis)), "committed_micro")
+        return _committed(self._gateway.get_row(self._table, budget_key(group, analysis)))
 
     def claimant(self, event: Submitted) -> JobPaths | None:
         """The job a submission became, or None."""
@@ -171,9 +111,11 @@ class Ledger:
 
     # Admission
 
-    def admit(self, job: JobRow, attempts: Sequence[AttemptRow], launch: LaunchRow | None, *, limit: int) -> Admission:
+    def admit(
+        self, job: JobRow, attempts: Sequence[AttemptRow], launch: LaunchRow | None, *, room: writes.Room
+    ) -> Admission:
         """Take a submission, its money and its first launch, all or none."""
-        parts = writes.admission(job, attempts, launch, limit=limit)
+        parts = writes.admission(job, attempts, launch, room=room)
         try:
             self._transact([*writes.claim(job, self._now_s()), *parts])
         except TransactionError as error:
@@ -182,16 +124,18 @@ class Ledger:
             if error.failed(2):
                 return Admission(Verdict.NAME_TAKEN)
             if error.failed(3):
-                return Admission(Verdict.NO_BUDGET, _figure(error.reasons[3].row, "committed_micro"))
-            if launch and error.failed(4):
-                return Admission(Verdict.NO_ROOM, _figure(error.reasons[4].row, "in_flight"))
+                return Admission(Verdict.NO_BUDGET, _committed(error.reasons[3].row))
+            if error.failed(4):
+                return Admission(Verdict.NO_TOTAL, _committed(error.reasons[4].row))
+            if launch and error.failed(5):
+                return Admission(Verdict.NO_ROOM, flight=flight_of(error.reasons[5].row))
             raise
         return Admission(Verdict.DONE)
 
     def refuse(self, job: JobRow) -> Admission:
         """Write down a submission that is not carried out."""
         try:
-            self._transact([*writes.claim(job, self._now_s()), *writes.admission(job, (), None, limit=0)[:1]])
+            self._transact([*writes.claim(job, self._now_s()), writes.put_job(job)])
         except TransactionError as error:
             if error.failed(0):
                 return Admission(Verdict.CLAIMED)
@@ -205,6 +149,10 @@ class Ledger:
         key = submission_key(event.bucket, event.key, event.identity, kind="PENDING")
         self._gateway.put_row(self._table, row_of(key, row))
 
+    def forget_pending(self, event: Submitted) -> None:
+        """Forget that the admission of a submission failed."""
+        self._transact([writes.forget_pending(event.bucket, event.key, event.identity)])
+
     def add_attempts(self, job: JobRow, attempts: Sequence[AttemptRow]) -> None:
         """Write attempts that are not there yet."""
         for start in range(0, len(attempts), writes.MAX_WRITES):
@@ -212,24 +160,32 @@ class Ledger:
 
     # Launches
 
-    def reserve(self, job: JobRow, launch: LaunchRow, *, limit: int) -> Admission:
+    def reserve(self, job: JobRow, launch: LaunchRow, *, room: writes.Room) -> Admission:
         """Write a launch down, if its number is free and there is room for its instances."""
         try:
-            self._transact(writes.reservation(job, launch, limit=limit))
+            self._transact(writes.reservation(job, launch, room=room))
         except TransactionError as error:
             if error.failed(0) or error.failed(2):
                 return Admission(Verdict.CLAIMED)
             if error.failed(1):
-                return Admission(Verdict.NO_ROOM, _figure(error.reasons[1].row, "in_flight"))
+                return Admission(Verdict.NO_ROOM, flight=flight_of(error.reasons[1].row))
             raise
         return Admission(Verdict.DONE)
 
-    def next_type(self, job: JobRow, launch: LaunchRow) -> bool:
-        """Go on to the next instance type of a launch; False when somebody else did."""
+    def claim_share(self, job: JobRow, *, wanted: int, until: str) -> None:
+        """Note that a group waits for instances of an analysis."""
+        self._gateway.update_row(self._table, writes.share_claim(job, wanted=wanted, until=until))
+
+    def move_launch(self, job: JobRow, launch: LaunchRow, to: LaunchRow) -> bool:
+        """Go on to another place of a launch; False when somebody else did."""
         change = Update(
             (job.key[0], launch.sort_key),
-            add={"type_index": 1},
-            conditions=(If("type_index", "=", launch.type_index), If("state", "=", LaunchState.OPEN)),
+            set={"type_index": to.type_index, "subnet_index": to.subnet_index},
+            conditions=(
+                If("type_index", "=", launch.type_index),
+                If("subnet_index", "absent or <=", launch.subnet_index),
+                If("state", "=", LaunchState.OPEN),
+            ),
         )
         return self._changed(change)
 
@@ -246,10 +202,10 @@ class Ledger:
                 parts = _with_log(parts, job, lines)
             self._transact(parts)
 
-    def adopt(self, job: JobRow, row: InstanceRow) -> bool:
+    def adopt(self, job: JobRow, launch: LaunchRow, row: InstanceRow) -> bool:
         """Write down one instance of a launch whose launcher has not done so yet; False when it just did."""
         try:
-            self._transact(writes.launched(job, [row]))
+            self._transact([*writes.launched(job, [row]), writes.still_open(job, launch)])
         except TransactionError:
             return False
         return True
@@ -260,9 +216,10 @@ class Ledger:
         change = Update(job.key, set=waiting, append={"log": _as_values(lines)} if lines else {})
         self._ignoring([*writes.launch_over(job, launch, used=0), change])
 
-    def wait(self, job: JobRow, *, wait: str, resume_at: str) -> None:
+    def wait(self, job: JobRow, *, wait: str, resume_at: str, lines: LogLines = ()) -> None:
         """Note what the job's queue waits for."""
-        self._gateway.update_row(self._table, Update(job.key, set={"wait": wait, "resume_at": resume_at}))
+        log: dict[str, list[Value]] = {"log": _as_values(lines)} if lines else {}
+        self._gateway.update_row(self._table, Update(job.key, set={"wait": wait, "resume_at": resume_at}, append=log))
 
     # Instances and ends
 
@@ -375,6 +332,6 @@ def _with_log(parts: list[Write], job: JobRow, lines: LogLines) -> list[Write]:
     return told if told != parts else [*parts, Update(job.key, append={"log": _as_values(lines)})]
 
 
-def _figure(row: dict[str, Value] | None, name: str) -> int:
-    value = (row or {}).get(name, 0)
+def _committed(row: dict[str, Value] | None) -> int:
+    value = (row or {}).get("committed_micro", 0)
     return value if isinstance(value, int) else 0

@@ -6,26 +6,33 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
+from jobmanager.answers import Admission, Job, Verdict
 from jobmanager.budget import reservation_micro, usd_text
-from jobmanager.certificate import elapsed_cs, opening_lines, refusal_lines, step_done
+from jobmanager.certificate import clipped, elapsed_cs, opening_lines, refusal_lines, step_done
 from jobmanager.checks import Checked, Request, check_submission
 from jobmanager.closing import publish_certificate, publish_end
 from jobmanager.errors import AwsError, JobManagerError, MissingError
 from jobmanager.events import ResumeEvent, SubmissionEvent
 from jobmanager.job import JobPaths, dataset_labels, job_name, own_timestamp
 from jobmanager.launch import plan_launch
-from jobmanager.launching import STOP_CLASS, NeverError, advance, complete_attempts, render_plan, reservation_line
-from jobmanager.ledger import Admission, Job, Verdict
+from jobmanager.launching import (
+    STOP_CLASS,
+    NeverError,
+    advance,
+    complete_attempts,
+    render_plan,
+    reservation_line,
+    share,
+)
 from jobmanager.rows import AttemptRow, JobRow, PendingRow
 from jobmanager.services import Services
 from jobmanager.states import JobState, is_job_open
 from jobmanager.stopping import cancel_job, carry_out_stop, stop_job
 from jobmanager.submission import MAX_BYTES, Submission, parse_submission
 from jobmanager.times import later
-from jobmanager.writes import FIRST_ATTEMPTS
+from jobmanager.version import Version
+from jobmanager.writes import FIRST_ATTEMPTS, Room, job_deadline
 
-QUEUE_HOURS = 24
-"""How long a dataset may wait in the queue."""
 PENDING_MINUTES = 30
 """How long a submission we could not handle may stay unanswered."""
 _FIRST_RESUME_MINUTES = 2
@@ -37,10 +44,11 @@ log = logging.getLogger(__name__)
 class Manager:
     """The submit function's steps, for one analysis."""
 
-    def __init__(self, services: Services, *, version_id: str, function: str) -> None:
+    def __init__(self, services: Services, *, version_id: str, function: str, subnets: tuple[str, ...] = ()) -> None:
         self._services = services
         self._version_id = version_id
         self._function = function
+        self._subnets = subnets
 
     def submit(self, event: SubmissionEvent) -> None:
         """Carry out a submission, or go on where an earlier delivery stopped. An error means: deliver it again."""
@@ -49,13 +57,14 @@ class Manager:
             return
         try:
             submission = self._read(event, group)
-            job = self._take(event, group, submission) if submission and submission.cancel is None else None
+            if submission is None or submission.cancel is not None:
+                self._cancel(event, group, submission)
+                return
+            job = self._take(event, group, submission)
         except Exception:
             self._note_pending(event)
             raise
-        if submission and submission.cancel is not None:
-            cancel_job(self._services, JobPaths(event.bucket, group, submission.cancel))
-        elif job:
+        if job:
             self._go_on(job)
 
     def resume(self, event: ResumeEvent) -> None:
@@ -63,6 +72,12 @@ class Manager:
         job = self._services.ledger.job(JobPaths(event.bucket, event.group, event.job))
         if job:
             self._go_on(job)
+
+    def _cancel(self, event: SubmissionEvent, group: str, submission: Submission | None) -> None:
+        """What becomes no job of its own needs no answer either, though an earlier delivery may have failed."""
+        if submission and submission.cancel is not None:
+            cancel_job(self._services, JobPaths(event.bucket, group, submission.cancel))
+        self._services.ledger.forget_pending(event)
 
     def _read(self, event: SubmissionEvent, group: str) -> Submission | None:
         """What the submission says, or None when it is gone."""
@@ -108,13 +123,15 @@ class Manager:
             deadline=now,
             resume_at=later(now, minutes=_FIRST_RESUME_MINUTES),
         )
-        log_lines = (*opening_lines(draft), *((0, f"[Job Manager] NOTE: {note}") for note in checked.notes))
+        notes = clipped(checked.notes)
+        log_lines = (*opening_lines(draft), *((0, f"[Job Manager] NOTE: {note}") for note in notes))
         for name in names:
             yield replace(draft, job=name, log=log_lines)
 
     def _refuse(
         self, event: SubmissionEvent, drafts: Iterator[JobRow], reasons: tuple[str, ...], step: int
     ) -> Job | None:
+        reasons = clipped(reasons)
         for draft in drafts:
             at = elapsed_cs(draft.created_at, self._services.clock())
             lines = tuple((at, line) for line in refusal_lines(reasons, step=step))
@@ -129,8 +146,9 @@ class Manager:
     def _accept(self, event: SubmissionEvent, drafts: Iterator[JobRow], request: Request) -> Job | None:
         for draft in drafts:
             row = self._accepted(draft, request)
-            if row.reserved_micro > row.limit_micro:
-                return self._refuse(event, _chain(draft, drafts), (_too_dear(row, 0),), 2)
+            dear = _too_dear(row, Admission(Verdict.DONE))
+            if dear:
+                return self._refuse(event, _chain(draft, drafts), dear, 2)
             attempts = self._attempts(row, request)
             if len(attempts) > FIRST_ATTEMPTS:
                 place = row.paths.plan
@@ -138,24 +156,25 @@ class Manager:
             admission, job = self._admit(row, attempts, request.version.deploy_limit)
             if admission.verdict is Verdict.CLAIMED:
                 return self._claimed(event)
-            if admission.verdict is Verdict.NO_BUDGET:
-                return self._refuse(event, _chain(draft, drafts), (_too_dear(row, admission.figure),), 2)
+            if admission.verdict in (Verdict.NO_BUDGET, Verdict.NO_TOTAL):
+                return self._refuse(event, _chain(draft, drafts), _too_dear(row, admission), 2)
             if admission.verdict is Verdict.DONE:
                 return job
         raise JobManagerError(f"s3://{event.bucket}/{event.key}: no free job name")
 
     def _admit(self, row: JobRow, attempts: tuple[AttemptRow, ...], limit: int) -> tuple[Admission, Job]:
         """Take a job with a first launch as large as there is room for."""
-        room = limit
+        whole, first = Job(row, attempts, ()), attempts[:FIRST_ATTEMPTS]
+        room, seen = limit, None
         for turn in range(_ROOM_TRIES):
             if turn == _ROOM_TRIES - 1:
                 room = 0
-            launch = plan_launch(Job(row, attempts, ()), room=room, now=row.created_at)
-            first = attempts[:FIRST_ATTEMPTS]
-            admission = self._services.ledger.admit(row, first, launch, limit=limit)
+            launch = plan_launch(whole, room=room, now=row.created_at, subnets=self._subnets)
+            admission = self._services.ledger.admit(row, first, launch, room=Room(limit, row.created_at, seen))
             if admission.verdict is not Verdict.NO_ROOM:
                 break
-            room = max(0, limit - admission.figure)
+            seen = admission.flight
+            room = share(whole, seen, limit=limit, now=row.created_at)
         return admission, Job(row, first, (launch,) if launch else ())
 
     def _accepted(self, draft: JobRow, request: Request) -> JobRow:
@@ -163,18 +182,21 @@ class Manager:
         row = replace(
             draft,
             state=JobState.ACCEPTED,
-            deadline=later(draft.created_at, minutes=QUEUE_HOURS * 60 + 2 * (minutes + 20)),
+            deadline=job_deadline(draft.created_at, minutes=minutes),
             dataset_count=count,
             open_attempts=count,
             queued=count,
             config_key=request.config.key,
             config_etag=request.config.etag,
             types=request.types,
+            other_types=tuple(name for name in _offered(request.version) if name not in request.types),
             minutes=minutes,
             volume_gib=request.version.volume_gib,
             extra_gib=request.limits.extra_gib,
             price_micro=request.price_micro,
-            limit_micro=request.limit_micro,
+            limit_micro=request.funds.analysis,
+            total_limit_micro=request.funds.total,
+            in_total=True,
         )
         row = replace(row, reserved_micro=count * reservation_micro(row.rate, minutes))
         at = elapsed_cs(draft.created_at, self._services.clock())
@@ -211,9 +233,10 @@ class Manager:
             self._launch(job)
 
     def _launch(self, job: Job) -> None:
-        version = self._services.versions.need(job.row.bucket, job.row.version_id)
+        versions, bucket = self._services.versions, job.row.bucket
+        version = versions.need(bucket, job.row.version_id).governed_by(versions.need(bucket, self._version_id))
         try:
-            job = advance(self._services, job, version)
+            job = advance(self._services, job, version, subnets=self._subnets)
         except NeverError as error:
             stop_job(self._services, job.row.paths, STOP_CLASS, str(error))
             return
@@ -236,15 +259,26 @@ class Manager:
             log.exception("could not note that s3://%s/%s waits", event.bucket, event.key)
 
 
+def _offered(version: Version) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*version.instance_types, *version.allowed_instance_types)))
+
+
 def _chain(first: JobRow, rest: Iterator[JobRow]) -> Iterator[JobRow]:
     yield first
     yield from rest
 
 
-def _too_dear(row: JobRow, committed: int) -> str:
-    left = max(0, row.limit_micro - committed)
-    return (
+def _too_dear(row: JobRow, refused: Admission) -> tuple[str, ...]:
+    """Which budgets do not cover a job, in words; without a refusal those that could not even if nothing were spent."""
+    budgets = (
+        (Verdict.NO_BUDGET, "for this analysis", row.limit_micro),
+        (Verdict.NO_TOTAL, "of your group for all analyses together", row.total_limit_micro),
+    )
+    return tuple(
         f"the job may cost up to {usd_text(row.reserved_micro)} ({row.dataset_count} datasets of at most {row.minutes} "
-        f"minutes), but of the budget of {usd_text(row.limit_micro)} only {usd_text(left)} is left; submit fewer "
-        "datasets, a shorter __duration__, or ask an operator for more"
+        f"minutes), but only {usd_text(max(0, limit - refused.committed))} is left of the budget of {usd_text(limit)} "
+        f"{which}; submit fewer datasets, a shorter __duration__, or ask an operator for more"
+        for verdict, which, limit in budgets
+        if limit is not None
+        and (refused.verdict is verdict or (refused.verdict is Verdict.DONE and row.reserved_micro > limit))
     )

@@ -36,6 +36,6 @@ def _adopt(services: Services, instance: str) -> InstanceRow | None:
     if job is None or launch is None:
         return None
     rows = make_rows(services, job, launch, [found])
-    if rows and services.ledger.adopt(job.row, rows[0]):
+    if rows and services.ledger.adopt(job.row, launch, rows[0]):
         return rows[0]
     return services.ledger.instance(instance)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -18,9 +18,10 @@ class UnknownPriceError(ValueError):
 
 @dataclass(frozen=True)
 class Prices:
-    """Micro-dollars an hour by instance type; Linux, on demand."""
+    """Micro-dollars an hour by instance type, Linux, on demand; and the memory of the types."""
 
     micro_per_hour: Mapping[str, int]
+    memory_gib: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, instance_type: str) -> int:
         """The price of a type. Raises UnknownPriceError: a job without a price would escape its budget."""
@@ -38,4 +39,8 @@ class Prices:
 def shipped_prices() -> Prices:
     """The table `prices.json` beside this module, read once."""
     table = json.loads(Path(__file__).with_name("prices.json").read_text("utf-8"))
-    return Prices({name: micro_of(entry["usd_per_hour"]) for name, entry in table["types"].items()})
+    types = table["types"].items()
+    return Prices(
+        {name: micro_of(entry["usd_per_hour"]) for name, entry in types},
+        {name: int(entry["memory_gib"]) for name, entry in types},
+    )

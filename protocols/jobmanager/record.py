@@ -23,6 +23,7 @@ def render_record(row: InstanceRow, *, end: str | None = None, cost_micro: int |
         "end": end,
         "group": row.group,
         "attempt": row.attempt,
+        "version": row.version_id,
         "cost": None if cost_micro is None else cost_micro / MICRO,
         "outcome": outcome,
     }

@@ -16,6 +16,8 @@ from jobmanager.errors import Value
 from jobmanager.job import JobPaths
 from jobmanager.states import AttemptState, JobState, LaunchState
 
+TOTAL = "total"
+"""Stands for all analyses of a group; no analysis has this name."""
 OPEN = "open"
 """The value of `open_pk` that puts a row in the sweeper's index."""
 
@@ -38,7 +40,11 @@ def _as(reader: Callable[[Any], Any]) -> dict[str, Callable[[Any], Any]]:
 
 @dataclass(frozen=True)
 class JobRow:
-    """A job. Money in micro-dollars; times as ISO texts; `log` holds (hundredths of a second, line)."""
+    """A job. Money in micro-dollars; times as ISO texts; `log` holds (hundredths of a second, line).
+
+    `moved_at`: when it last launched or lost an instance. `in_total`: its money is also counted in the group's total.
+    `other_types`: allowed, but not asked for.
+    """
 
     bucket: str
     group: str
@@ -61,13 +67,17 @@ class JobRow:
     config_key: str = ""
     config_etag: str = ""
     types: tuple[str, ...] = field(default=(), metadata=_as(_read_names))
+    other_types: tuple[str, ...] = field(default=(), metadata=_as(_read_names))
     minutes: int = 0
     volume_gib: int = 0
     extra_gib: int = 0
     price_micro: int = 0
     reserved_micro: int = 0
     limit_micro: int = 0
+    total_limit_micro: int | None = None
+    in_total: bool = False
     cost_micro: int = 0
+    moved_at: str | None = None
     wait: str | None = None
     stop: str | None = None
     stop_message: str | None = None
@@ -114,6 +124,9 @@ class AttemptRow:
     cost_micro: int = 0
     last_line: str | None = None
     cpu: str | None = None
+    memory: str | None = None
+    disk: str | None = None
+    instance_type: str | None = None
 
     @property
     def sort_key(self) -> str:
@@ -123,7 +136,10 @@ class AttemptRow:
 
 @dataclass(frozen=True)
 class LaunchRow:
-    """One RunInstances call, written down before it is made: its arguments are a function of this row."""
+    """One RunInstances call, written down before it is made: its arguments are a function of this row.
+
+    `type_index` and `subnet_index` tell at which instance type of the job and which of its own subnets it is.
+    """
 
     number: int
     attempts: tuple[str, ...] = field(metadata=_as(_read_names))
@@ -131,6 +147,8 @@ class LaunchRow:
     created_at: str
     state: LaunchState = field(default=LaunchState.OPEN, metadata=_as(LaunchState))
     type_index: int = 0
+    subnets: tuple[str, ...] = field(default=(), metadata=_as(_read_names))
+    subnet_index: int = 0
 
     @property
     def sort_key(self) -> str:
@@ -166,6 +184,8 @@ class InstanceRow:
     deadline: str
     is_only: bool
     more_queued: bool
+    in_total: bool = False
+    version_id: str = ""
     state: AttemptState = field(default=AttemptState.LAUNCHING, metadata=_as(AttemptState))
     running_at: str | None = None
     ended_at: str | None = None
@@ -240,7 +260,7 @@ def submission_key(bucket: str, key: str, identity: str, kind: str = "CLAIM") ->
 
 
 def budget_key(group: str, analysis: str) -> tuple[str, str]:
-    """Where a group's budget for an analysis is."""
+    """Where the money of a group for an analysis is counted; for TOTAL, that for all of them."""
     return f"BUDGET#{group}#{analysis}", "BUDGET"
 
 

@@ -21,6 +21,8 @@ class Services:
     prices: Prices
     clock: Clock
     topic: str | None = None
+    volume_key: str | None = None
+    """The key instances' disks are encrypted with; None: AWS's own."""
 
     @property
     def now(self) -> str:
@@ -29,15 +31,21 @@ class Services:
 
 
 def make_services(
-    table: str, *, topic: str | None = None, gateway: Gateway | None = None, clock: Clock = utc_now
+    table: str,
+    *,
+    topic: str | None = None,
+    volume_key: str | None = None,
+    gateway: Gateway | None = None,
+    clock: Clock = utc_now,
 ) -> Services:
     """Services on one ledger table; without a gateway, on AWS with the process's own credentials."""
     used = gateway or Gateway()
     return Services(
         gateway=used,
         ledger=Ledger(used, table, clock),
-        versions=Versions(lambda bucket, key: used.get_object(bucket, key).body),
+        versions=Versions(lambda bucket, key: used.get_object(bucket, key).body, clock),
         prices=shipped_prices(),
         clock=clock,
         topic=topic,
+        volume_key=volume_key,
     )

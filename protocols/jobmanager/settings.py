@@ -9,6 +9,7 @@ from typing import Protocol
 from jobmanager.errors import SettingsError
 
 TOPIC = "neurocaas-notifications"
+_DEFAULT_NETWORK = "default"
 
 
 class LambdaContext(Protocol):
@@ -30,6 +31,8 @@ class Settings:
     ledger_table: str
     analysis_bucket: str = ""
     version_id: str = ""
+    subnets: tuple[str, ...] = ()
+    volume_key: str | None = None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], *, submit: bool = False) -> Settings:
@@ -42,7 +45,20 @@ class Settings:
             )
         if not submit:
             return cls(environ["LEDGER_TABLE"])
-        return cls(environ["LEDGER_TABLE"], environ["ANALYSIS_BUCKET"], environ["VERSION_ID"])
+        subnets = parse_subnets(environ.get("SUBNET_IDS", _DEFAULT_NETWORK))
+        return cls(
+            environ["LEDGER_TABLE"],
+            environ["ANALYSIS_BUCKET"],
+            environ["VERSION_ID"],
+            subnets,
+            volume_key=environ.get("VOLUME_KEY_ARN") or None,
+        )
+
+
+def parse_subnets(text: str) -> tuple[str, ...]:
+    """The subnets instances may be started in, each once; none for `default`: those of the default network."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    return () if names == (_DEFAULT_NETWORK,) else names
 
 
 def topic_arn(context: LambdaContext) -> str | None:

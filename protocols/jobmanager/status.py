@@ -6,7 +6,7 @@ A STATUS object is written by user-controlled code's neighbour: nothing in it is
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobmanager.rows import InstanceRow
 from jobmanager.states import AttemptState, FailureClass
@@ -39,6 +39,8 @@ class Status:
     message: str | None = None
     last_line: str | None = None
     cpu: str | None = None
+    memory: str | None = None
+    disk: str | None = None
 
     @property
     def is_final(self) -> bool:
@@ -64,22 +66,28 @@ def parse_status(body: bytes | None) -> Status | None:
         message=_text(found.get("message")),
         last_line=_last_line(found.get("std")),
         cpu=_text(found.get("cpu_usage")),
+        memory=_text(found.get("memory_usage")),
+        disk=_text(found.get("disk_usage")),
     )
 
 
 def judge_end(row: InstanceRow, status: Status | None, *, ended_at: str, dead_man_minutes: int) -> Ending:
     """How the attempt of an ended instance ended: by its own report, else by why it was stopped, else it was lost."""
     own = status if status and status.instance == row.instance else None
-    told = {"exit_code": own.reason, "last_line": own.last_line, "cpu": own.cpu} if own else {}
+    ending = Ending(AttemptState.SUCCEEDED, ended_at)
+    if own:
+        ending = replace(
+            ending, exit_code=own.reason, last_line=own.last_line, cpu=own.cpu, memory=own.memory, disk=own.disk
+        )
     if own and own.status == "SUCCESS" and own.reason == 0:
-        return Ending(AttemptState.SUCCEEDED, ended_at, **told)  # type: ignore[arg-type]
+        return ending
     failure: FailureClass
     # An instance that was told to go off knows no reason; whoever told it does.
     if own and own.is_final and own.failure is not FailureClass.CANCELLED:
         failure, message = own.failure or FailureClass.USER_CODE, own.message or _exit_words(own.reason)
     else:
         failure, message = _judge_silence(row, ended_at=ended_at, dead_man_minutes=dead_man_minutes)
-    return Ending(AttemptState.FAILED, ended_at, failure=failure, message=message, **told)  # type: ignore[arg-type]
+    return replace(ending, state=AttemptState.FAILED, failure=failure, message=message)
 
 
 def _judge_silence(row: InstanceRow, *, ended_at: str, dead_man_minutes: int) -> tuple[FailureClass, str]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from jobmanager.answers import Job
 from jobmanager.closing import ask_to_resume, finish
 from jobmanager.errors import JobManagerError
 from jobmanager.job import JobPaths
 from jobmanager.launching import find_launched, record
-from jobmanager.ledger import Job
 from jobmanager.services import Services
 from jobmanager.states import AttemptState, FailureClass
 from jobmanager.times import seconds_between
 from jobmanager.writes import Ending
 
-_LAUNCH_LOST_S = 600
+LAUNCH_LOST_S = 600
 """After this long without an instance in sight a launch that was never confirmed is taken as not made."""
 
 
@@ -43,7 +43,7 @@ def carry_out_stop(services: Services, job: Job) -> None:
         found = find_launched(services, job.row, launch)
         if found:
             job = record(services, job, launch, found)
-        elif seconds_between(launch.created_at, services.now) > _LAUNCH_LOST_S:
+        elif seconds_between(launch.created_at, services.now) > LAUNCH_LOST_S:
             services.ledger.give_up_launch(job.row, launch, wait="stop", resume_at=services.now, lines=())
             job = services.ledger.job(job.row.paths) or job
     ending = Ending(AttemptState.FAILED, services.now, failure=failure, message=message)

@@ -11,6 +11,7 @@ from jobmanager.strictjson import NotJsonError, parse_json
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_DATASETS = 10_000
+_LONGEST_NAME = 300
 FIELDS = ("dataname", "configname", "timestamp", "instance_type", "version", "resultpath", "cancel")
 
 
@@ -45,7 +46,7 @@ def parse_submission(body: bytes, group: str) -> Submission:
 
 def _cancel(found: dict[str, Any]) -> Submission:
     job = found["cancel"]
-    if not isinstance(job, str) or "/" in job:
+    if not isinstance(job, str) or "/" in job or not job.isprintable() or len(job) > _LONGEST_NAME:
         return Submission(problems=("'cancel' must be the name of a job",))
     return Submission(cancel=job)
 
@@ -63,8 +64,10 @@ def _request(found: dict[str, Any], group: str) -> Submission:
     config = _config(found, group, problems)
     if "resultpath" in found:
         problems.append("'resultpath' is not offered in this release; leave it out, results stay in this bucket")
-    notes += [f"the field '{name}' is not known and was ignored{did_you_mean(name, FIELDS)}"
-              for name in found if name not in FIELDS]  # fmt: skip
+    unknown = [name for name in found if name not in FIELDS]
+    notes += [f"the field '{name}' is not known and was ignored{did_you_mean(name, FIELDS)}" for name in unknown[:10]]
+    if len(unknown) > 10:
+        notes.append(f"… and {len(unknown) - 10} more such fields")
     return Submission(
         datasets=datasets,
         config=config,
@@ -115,9 +118,9 @@ def _config(found: dict[str, Any], group: str, problems: list[str]) -> str | Non
 
 def _optional_text(found: dict[str, Any], name: str, problems: list[str]) -> str | None:
     value = found.get(name)
-    if value is None or (isinstance(value, str) and value):
+    if value is None or (isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME):
         return value
-    problems.append(f"'{name}' must be a text; it is {value!r:.80}")
+    problems.append(f"'{name}' must be a text of at most {_LONGEST_NAME} characters; it is {value!r:.80}")
     return None
 
 
@@ -145,4 +148,5 @@ def why_not_a_key(key: object, group: str, *, folders: tuple[str, ...]) -> str |
 
 
 def _quoted(key: object) -> str:
-    return f"'{key}'" if isinstance(key, str) and key.isprintable() else f"{key!r:.200}"
+    is_plain = isinstance(key, str) and len(key) <= MAX_KEY_BYTES and key.isprintable()
+    return f"'{key}'" if is_plain else f"{key!r:.200}"

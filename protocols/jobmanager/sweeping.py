@@ -11,24 +11,24 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from jobmanager.answers import Job, OpenRows, Verdict
 from jobmanager.certificate import opening_lines, refusal_lines
 from jobmanager.closing import ask_to_resume, close_instance, finish, note_running, publish_end, refresh
 from jobmanager.events import SubmissionEvent
 from jobmanager.job import job_name, own_timestamp
-from jobmanager.ledger import Job, OpenRows, Verdict
 from jobmanager.observed import Instance
 from jobmanager.rows import InstanceRow, JobRow, PendingRow
 from jobmanager.services import Services
 from jobmanager.states import AttemptState, FailureClass, JobState, is_attempt_open, is_job_open
 from jobmanager.stopping import carry_out_stop, stop_job
 from jobmanager.times import seconds_between, to_text
-from jobmanager.writes import Ending
+from jobmanager.writes import QUEUE_HOURS, Ending
 
 OURS = {"PriceTracking": "On"}
-_YOUNG_S = 300
+YOUNG_S = 300
 """EC2 may not show an instance for so long after its launch."""
-_ORPHAN_S = 600
-_QUEUE_S = 24 * 3600
+ORPHAN_S = 600
+"""How long an instance may live that no row tells of: its launch may only just be being written down."""
 _STUCK_S = 1800
 _RUNNING_NEWS_S = 90
 _ROWS_A_MINUTE = 10
@@ -63,7 +63,7 @@ def sweep(services: Services) -> None:
 def _look_at_instance(services: Services, row: InstanceRow, found: Instance | None, stopped: set[str]) -> None:
     now = services.now
     if found is None:
-        if seconds_between(row.launched_at, now) > _YOUNG_S:
+        if seconds_between(row.launched_at, now) > YOUNG_S:
             close_instance(services, row, min(now, row.deadline))
     elif found.is_gone:
         close_instance(services, row, found.ended_at or now)
@@ -91,7 +91,7 @@ def _look_at_job(services: Services, job: JobRow, rows: OpenRows) -> None:
             carry_out_stop(services, whole)
     elif now > job.deadline:
         stop_job(services, job.paths, FailureClass.TIMEOUT, "The job did not end within its time")
-    elif job.queued > 0 and age > _QUEUE_S:
+    elif job.queued > 0 and seconds_between(job.moved_at or job.created_at, now) > QUEUE_HOURS * 3600:
         _give_up_queue(services, job)
     elif job.state is JobState.ACCEPTED and job.wait is None and age > _STUCK_S:
         words = (
@@ -119,8 +119,10 @@ def _give_up_queue(services: Services, row: JobRow) -> None:
     job = services.ledger.job(row.paths)
     if job is None:
         return
-    failure = FailureClass.CAPACITY if row.wait in (None, "capacity") else FailureClass.QUOTA
-    words = f"no instance became free within {_QUEUE_S // 3600} hours"
+    failure = FailureClass.QUOTA if row.wait in ("quota", "limit") else FailureClass.CAPACITY
+    words = f"no instance became free within {QUEUE_HOURS} hours"
+    if row.wait == "limit":
+        words = f"none of the instances this analysis may run at once became free within {QUEUE_HOURS} hours"
     services.ledger.drop(row, job.queue, Ending(AttemptState.FAILED, services.now, failure=failure, message=words))
     finish(services, row.paths)
 
@@ -130,7 +132,7 @@ def _look_at_stranger(services: Services, found: Instance) -> None:
     if found.is_gone or "job" not in found.tags or "launch" not in found.tags:
         return
     row = services.ledger.instance(found.instance)
-    if row is None and seconds_between(found.launched_at, services.now) <= _ORPHAN_S:
+    if row is None and seconds_between(found.launched_at, services.now) <= ORPHAN_S:
         return
     if row is None or not is_attempt_open(row.state):
         log.warning("ending instance %s, which no open attempt accounts for", found.instance)
@@ -164,5 +166,8 @@ def _answer(services: Services, row: PendingRow) -> None:
     )
     lines = (*opening_lines(job), *((0, line) for line in refusal_lines(reasons, step=1)))
     job = replace(job, log=lines)
-    if services.ledger.refuse(job).verdict is Verdict.DONE:
+    verdict = services.ledger.refuse(job).verdict
+    if verdict is Verdict.DONE:
         publish_end(services, Job(job, (), ()))
+    elif verdict is Verdict.CLAIMED:  # another delivery was luckier than the one that left this note
+        services.ledger.forget_pending(event)

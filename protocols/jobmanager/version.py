@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from jobmanager.errors import MissingError, VersionError
+from jobmanager.times import Clock
 
 _ID = re.compile(r"v-[0-9a-f]{16}")
+_REMEMBERED = timedelta(minutes=5)
+FOLDER = "versions/"
+ROOT_DEVICE = "/dev/xvda"
+"""The root device of an image whose version document does not tell: that of Amazon's own images."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class Version:
     commit: str | None
     environment: str
     image_id: str
+    root_device: str
     launch_template: str
     command: str | None
     working_directory: str | None
@@ -36,6 +43,10 @@ class Version:
     groups: frozenset[str]
     parameters_schema: Mapping[str, Any]
 
+    def governed_by(self, default: Version) -> Version:
+        """This version with the limits of the one served by default: what is spent and started at once is today's."""
+        return replace(self, deploy_limit=default.deploy_limit, max_cost_usd=default.max_cost_usd)
+
 
 def is_version_id(text: str) -> bool:
     """Whether a text can name a version, and so be part of a key."""
@@ -44,7 +55,13 @@ def is_version_id(text: str) -> bool:
 
 def version_key(version_id: str) -> str:
     """The key of a version document."""
-    return f"versions/{version_id}.json"
+    return f"{FOLDER}{version_id}.json"
+
+
+def version_ids(keys: Iterable[str]) -> tuple[str, ...]:
+    """The ids of the version documents among keys."""
+    names = (key.removeprefix(FOLDER).removesuffix(".json") for key in keys if key.startswith(FOLDER))
+    return tuple(name for name in names if is_version_id(name))
 
 
 def parse_version(body: bytes) -> Version:
@@ -58,6 +75,7 @@ def parse_version(body: bytes) -> Version:
             commit=found.get("commit"),
             environment=found["environment"],
             image_id=found["imageId"],
+            root_device=found.get("rootDevice") or ROOT_DEVICE,
             launch_template=found["launchTemplate"],
             command=found.get("command"),
             working_directory=found.get("workingDirectory"),
@@ -76,21 +94,32 @@ def parse_version(body: bytes) -> Version:
 
 
 class Versions:
-    """Version documents by bucket and id, read once each: they never change."""
+    """Version documents by bucket and id.
 
-    def __init__(self, read: Callable[[str, str], bytes]) -> None:
+    They never change but for the image a lost one is replaced by: so each is read again after a few minutes.
+    """
+
+    def __init__(self, read: Callable[[str, str], bytes], clock: Clock) -> None:
         self._read = read
-        self._known: dict[tuple[str, str], Version] = {}
+        self._clock = clock
+        self._known: dict[tuple[str, str], tuple[datetime, Version]] = {}
 
     def get(self, bucket: str, version_id: str) -> Version | None:
         """The version, or None when there is none of that id. Raises VersionError, AwsError."""
-        if (bucket, version_id) not in self._known:
-            try:
-                body = self._read(bucket, version_key(version_id))
-            except MissingError:
-                return None
-            self._known[bucket, version_id] = parse_version(body)
-        return self._known[bucket, version_id]
+        now = self._clock()
+        known = self._known.get((bucket, version_id))
+        if known and now - known[0] < _REMEMBERED:
+            return known[1]
+        try:
+            body = self._read(bucket, version_key(version_id))
+        except MissingError:
+            return None
+        version = parse_version(body)
+        if version.version_id != version_id:
+            where = f"s3://{bucket}/{version_key(version_id)}"
+            raise VersionError(f"{where} describes {version.version_id}; deploy the analysis again")
+        self._known[bucket, version_id] = now, version
+        return version
 
     def need(self, bucket: str, version_id: str) -> Version:
         """The version of an id that was valid once. Raises VersionError when it is gone."""

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from jobmanager.budget import Settlement
 from jobmanager.errors import Value
 from jobmanager.expressions import Delete, If, Put, Update, Write
+from jobmanager.fairness import CONTENDED, IN_FLIGHT, Flight, group_attribute, waiting_attribute
 from jobmanager.job import JobPaths
 from jobmanager.rows import (
+    TOTAL,
     AttemptRow,
     InstanceRow,
     JobRow,
@@ -21,11 +23,16 @@ from jobmanager.rows import (
     submission_key,
 )
 from jobmanager.states import AttemptState, JobState, LaunchState, attempt_sources, job_sources
+from jobmanager.times import later
 
 MAX_WRITES = 100
 FIRST_ATTEMPTS = 90
 """Attempts that ride along with the admission of their job."""
 INSTANCES_PER_WRITE = 47
+QUEUE_HOURS = 24
+"""How long a queue may stand still."""
+_AROUND_MINUTES = 20
+"""What an instance may take beyond its dataset's limit: start, data, results."""
 _CLAIM_DAYS = 90
 _DAY = 86_400
 
@@ -41,6 +48,8 @@ class Ending:
     exit_code: int | None = None
     last_line: str | None = None
     cpu: str | None = None
+    memory: str | None = None
+    disk: str | None = None
 
 
 def claim(job: JobRow, now_s: int) -> tuple[Write, Write]:
@@ -48,23 +57,47 @@ def claim(job: JobRow, now_s: int) -> tuple[Write, Write]:
     place = job.bucket, job.request_key, job.request_identity
     row: dict[str, Value] = dict(zip(("pk", "sk"), submission_key(*place), strict=True))
     row |= {"bucket": job.bucket, "group": job.group, "job": job.job, "expires_at": now_s + _CLAIM_DAYS * _DAY}
-    return Put(row), Delete(submission_key(*place, kind="PENDING"))
+    return Put(row), forget_pending(*place)
 
 
-def admission(job: JobRow, attempts: Sequence[AttemptRow], launch: LaunchRow | None, *, limit: int) -> list[Write]:
+def forget_pending(bucket: str, key: str, identity: str) -> Delete:
+    """The end of any note that the admission of a submission failed."""
+    return Delete(submission_key(bucket, key, identity, kind="PENDING"))
+
+
+@dataclass(frozen=True)
+class Room:
+    """Room for instances: at most `limit` in flight. `seen`: the state of things in which a fair share was found."""
+
+    limit: int
+    now: str
+    seen: Flight | None = None
+
+
+def put_job(job: JobRow) -> Put:
+    """A job that is not in the ledger yet."""
+    return Put(row_of(job.key, job))
+
+
+def admission(job: JobRow, attempts: Sequence[AttemptRow], launch: LaunchRow | None, *, room: Room) -> list[Write]:
     """An admitted job: its row, its money, its first attempts and, where there is room, its first launch.
 
-    Positions: 0 the job, 1 the budget, 2 the instances in flight if there is a launch. The ledger adds the claim.
+    Positions: 0 the job, 1 the budget, 2 the group's total, 3 the instances in flight if there is a launch.
+    The ledger adds the claim.
     """
-    budget = Update(
-        budget_key(job.group, job.analysis),
-        add={"committed_micro": job.reserved_micro},
-        conditions=(If("committed_micro", "absent or <=", job.limit_micro - job.reserved_micro),),
-    )
-    writes: list[Write] = [Put(row_of(job.key, job)), budget]
+    writes: list[Write] = [
+        put_job(job),
+        _reserve(job, job.analysis, job.limit_micro),
+        _reserve(job, TOTAL, job.total_limit_micro),
+    ]
     if launch:
-        writes += [_take_room(job, len(launch.attempts), limit), _put_launch(job, launch)]
+        writes += [_take_room(job, launch, room), _put_launch(job, launch)]
     return writes + new_attempts(job, attempts)
+
+
+def _reserve(job: JobRow, name: str, limit: int | None) -> Update:
+    enough = () if limit is None else (If("committed_micro", "absent or <=", limit - job.reserved_micro),)
+    return Update(budget_key(job.group, name), add={"committed_micro": job.reserved_micro}, conditions=enough)
 
 
 def new_attempts(job: JobRow, attempts: Sequence[AttemptRow]) -> list[Write]:
@@ -72,22 +105,41 @@ def new_attempts(job: JobRow, attempts: Sequence[AttemptRow]) -> list[Write]:
     return [Put(row_of((job.key[0], attempt.sort_key), attempt)) for attempt in attempts]
 
 
-def reservation(job: JobRow, launch: LaunchRow, *, limit: int) -> list[Write]:
+def reservation(job: JobRow, launch: LaunchRow, *, room: Room) -> list[Write]:
     """A launch written down before it is made. Positions: 0 the launch's number, 1 the room, 2 the job not stopped."""
     going_on = Update(job.key, remove=("wait",), conditions=(If("stop", "absent"), _job_open()))
-    return [_put_launch(job, launch), _take_room(job, len(launch.attempts), limit), going_on]
+    return [_put_launch(job, launch), _take_room(job, launch, room), going_on]
 
 
 def _put_launch(job: JobRow, launch: LaunchRow) -> Put:
     return Put(row_of((job.key[0], launch.sort_key), launch))
 
 
-def _take_room(job: JobRow, instances: int, limit: int) -> Update:
+def _take_room(job: JobRow, launch: LaunchRow, room: Room) -> Update:
+    count = len(launch.attempts)
+    conditions: tuple[If, ...]
+    if room.seen is None:
+        conditions = (If(IN_FLIGHT, "absent or <=", room.limit - count), If(CONTENDED, "absent or <=", room.now))
+    elif room.seen.in_flight:  # the share was worked out from this count: it must still be so
+        conditions = (If(IN_FLIGHT, "=", room.seen.in_flight),)
+    else:
+        conditions = (If(IN_FLIGHT, "absent or <=", 0),)
     return Update(
         flight_key(job.analysis),
-        add={"in_flight": instances},
-        conditions=(If("in_flight", "absent or <=", limit - instances),),
+        add=_flight_change(job.group, count),
+        remove=(waiting_attribute(job.group),) if count >= job.queued else (),
+        conditions=conditions,
     )
+
+
+def _flight_change(group: str, count: int) -> dict[str, int]:
+    return {IN_FLIGHT: count, group_attribute(group): count}
+
+
+def share_claim(job: JobRow, *, wanted: int, until: str) -> Update:
+    """A group that found no room for its queue: until then others share with it."""
+    claim: dict[str, Value] = {waiting_attribute(job.group): [until, wanted], CONTENDED: until}
+    return Update(flight_key(job.analysis), set=claim)
 
 
 def _job_open() -> If:
@@ -101,14 +153,36 @@ def launched(job: JobRow, instances: Sequence[InstanceRow]) -> list[Write]:
         writes.append(
             Update(
                 (job.key[0], attempt_sort_key(row.index, row.attempt)),
-                set={"state": AttemptState.LAUNCHING, "instance": row.instance, "launched_at": row.launched_at},
+                set={
+                    "state": AttemptState.LAUNCHING,
+                    "instance": row.instance,
+                    "instance_type": row.instance_type,
+                    "launched_at": row.launched_at,
+                },
                 conditions=(If("state", "=", AttemptState.QUEUED),),
             )
         )
         writes.append(Put(row_of(row.key, row)))
     running: dict[str, Value] = {"state": JobState.RUNNING}
+    running |= _moved(max(row.launched_at for row in instances), minutes=job.minutes)
     writes.append(Update(job.key, set=running, add={"queued": -len(instances)}, conditions=(_job_open(),)))
     return writes
+
+
+def _moved(at: str, *, minutes: int) -> dict[str, Value]:
+    """A job whose queue moves has its time anew."""
+    return {"moved_at": at, "deadline": job_deadline(at, minutes=minutes)}
+
+
+def job_deadline(since: str, *, minutes: int) -> str:
+    """When a job must have ended that last moved at a moment: a wait in the queue, and two attempts to their limit."""
+    return later(since, minutes=QUEUE_HOURS * 60 + 2 * (minutes + _AROUND_MINUTES))
+
+
+def still_open(job: JobRow, launch: LaunchRow) -> Update:
+    """Only while nobody has written the end of a launch is there room reserved for its instances."""
+    is_open = If("state", "=", LaunchState.OPEN)
+    return Update((job.key[0], launch.sort_key), set={"is_adopted": True}, conditions=(is_open,))
 
 
 def launch_over(job: JobRow, launch: LaunchRow, *, used: int) -> list[Write]:
@@ -122,7 +196,8 @@ def launch_over(job: JobRow, launch: LaunchRow, *, used: int) -> list[Write]:
         )
     ]
     if used < len(launch.attempts):
-        writes.append(Update(flight_key(job.analysis), add={"in_flight": used - len(launch.attempts)}))
+        change = _flight_change(job.group, used - len(launch.attempts))
+        writes.append(Update(flight_key(job.analysis), add=change))
     return writes
 
 
@@ -144,15 +219,12 @@ def closing(
         _end_attempt(job_key, attempt_sort_key(row.index, row.attempt), ending, settlement.spent, row.instance),
         Update(
             (job_key, "JOB"),
-            set={"resume_at": ending.ended_at} if retry else {},
+            set={"resume_at": ending.ended_at} | _moved(ending.ended_at, minutes=row.minutes) if retry else {},
             add=changes,
             conditions=job_conditions,
         ),
-        Update(
-            budget_key(row.group, row.analysis),
-            add={"committed_micro": settlement.committed, "spent_micro": settlement.spent},
-        ),
-        Update(flight_key(row.analysis), add={"in_flight": -1}),
+        *_settle(row, {"committed_micro": settlement.committed, "spent_micro": settlement.spent}),
+        Update(flight_key(row.analysis), add=_flight_change(row.group, -1)),
         Update(
             row.key,
             set={"state": ending.state, "ended_at": ending.ended_at, "was_last": last, "expires_at": expires_at},
@@ -168,8 +240,13 @@ def dropping(job: JobRow, attempts: Sequence[AttemptRow], ending: Ending) -> lis
     count = len(attempts)
     writes.append(Update(job.key, add={"open_attempts": -count, "queued": -count}))
     held = sum(attempt.held_micro for attempt in attempts)
-    writes.append(Update(budget_key(job.group, job.analysis), add={"committed_micro": -held}))
-    return writes
+    return [*writes, *_settle(job, {"committed_micro": -held})]
+
+
+def _settle(row: JobRow | InstanceRow, change: dict[str, int]) -> list[Write]:
+    """The same change to every sum that counts this money."""
+    names = (row.analysis, TOTAL) if row.in_total else (row.analysis,)
+    return [Update(budget_key(row.group, name), add=change) for name in names]
 
 
 def _end_attempt(job_key: str, sort_key: str, ending: Ending, cost: int, instance: str | None) -> Update:
@@ -179,6 +256,8 @@ def _end_attempt(job_key: str, sort_key: str, ending: Ending, cost: int, instanc
         "exit_code": ending.exit_code,
         "last_line": ending.last_line,
         "cpu": ending.cpu,
+        "memory": ending.memory,
+        "disk": ending.disk,
     }
     sources: list[Value] = [state.value for state in attempt_sources(ending.state)]
     conditions: tuple[If, ...] = (If("instance", "=", instance), If("state", "in", sources))

@@ -9,12 +9,16 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jobmanager.sweeping import sweep
+from tests.fakes.platform import FakePlatform, memory_platform
 from tests.stories.laboratory import ROOT, Laboratory
 
 COUNT = 100
@@ -157,3 +161,121 @@ def data_path(laboratory: Laboratory) -> Mapping[str, Any]:
         "small objects put per s, one client": round(300 / small),
         "measured": datetime.now().isoformat(timespec="minutes"),
     }
+
+
+LATENCY_S = {
+    "run_instances": 1.5,
+    "describe_instances": 0.15,
+    "terminate_instances": 0.3,
+    "transact_write_items": 0.025,
+    "query": 0.015,
+    "get_item": 0.006,
+    "update_item": 0.008,
+    "put_item": 0.008,
+    "list_objects_v2": 0.05,
+    "put_object": 0.04,
+}
+"""Seconds of one call, from experience within one region and not measured here; any other call: 0.03."""
+INVOCATION_S = 0.03
+LAMBDA_GB, LAMBDA_USD_PER_GB_S, LAMBDA_USD_PER_REQUEST = 0.5, 0.0000166667, 0.20e-6
+CALL_USD = {
+    "put_object": 5e-6,
+    "list_objects_v2": 5e-6,
+    "get_object": 0.4e-6,
+    "head_object": 0.4e-6,
+    "transact_write_items": 0,
+    "get_item": 0.125e-6,
+    "query": 2 * 0.125e-6,
+    "update_item": 2 * 0.625e-6,
+    "put_item": 0.625e-6,
+    "publish": 0.5e-6,
+}
+"""List prices, us-east-1, from general knowledge; DynamoDB on demand, rows of up to 2 KB."""
+ITEM_USD = 2 * 0.625e-6
+"""One row of up to 1 KB in a transaction."""
+
+
+def control_plane_of_one_job(datasets: int = 10, minutes: int = 60) -> Mapping[str, Any]:
+    """What the functions of one job cost at list prices: each call in memory has an assumed latency and price."""
+    platform = memory_platform()
+    keys = platform.upload([f"{k:05d}.csv" for k in range(datasets)])
+    event = platform.submission(dataname=keys)
+    bill = _Bill(platform)
+    bill.invoke("submit", lambda: platform.deliver(event))
+    for instance in platform.instances:
+        for state in ("pending", "running"):
+            bill.invoke("monitor", partial(platform.change, instance, state))
+    for _ in range(minutes):
+        platform.clock.advance(minutes=1)
+        bill.invoke("sweeper", lambda: sweep(platform.services))
+    for instance, key in zip(platform.instances, keys, strict=True):
+        platform.report(instance, job="job__kalman-lds_1", label=key.rpartition("/")[2])
+        platform.vanish(instance)
+        for state in ("shutting-down", "terminated"):
+            bill.invoke("monitor", partial(platform.change, instance, state))
+    if not platform.result("job__kalman-lds_1", "end").startswith("SUCCEEDED"):
+        raise RuntimeError(platform.result("job__kalman-lds_1", "end"))
+    return {
+        "datasets": datasets,
+        "minutes": minutes,
+        "Lambda seconds": {name: round(seconds, 2) for name, seconds in bill.seconds.items()},
+        "Lambda GB-seconds": round(LAMBDA_GB * sum(bill.seconds.values()), 2),
+        "calls": dict(bill.calls),
+        "USD": round(bill.usd, 6),
+    }
+
+
+class _Bill:
+    """Adds up seconds, calls and dollars by function."""
+
+    def __init__(self, platform: FakePlatform) -> None:
+        self.platform, self.usd = platform, 0.0
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.calls: Counter[str] = Counter()
+        self.rows = 0
+        backend = platform.session.backend
+        tables = backend("dynamodb")
+        counted = _Counted(tables, self)
+        platform.session.backend = lambda service: counted if service == "dynamodb" else backend(service)
+
+    def invoke(self, function: str, act: Callable[[], object]) -> None:
+        before, rows = len(self.platform.session.calls), self.rows
+        act()
+        made = [operation for _, operation in self.platform.session.calls[before:]]
+        seconds = INVOCATION_S + sum(LATENCY_S.get(operation, 0.03) for operation in made)
+        self.seconds[function] += seconds
+        self.calls[function] += len(made)
+        self.usd += LAMBDA_USD_PER_REQUEST + seconds * LAMBDA_GB * LAMBDA_USD_PER_GB_S
+        self.usd += sum(CALL_USD.get(operation, 0) for operation in made) + (self.rows - rows) * ITEM_USD
+
+
+class _Counted:
+    """A DynamoDB client that counts the rows of transactions."""
+
+    def __init__(self, tables: Any, bill: _Bill) -> None:
+        self._tables, self._bill = tables, bill
+
+    def __getattr__(self, operation: str) -> Any:
+        call = getattr(self._tables, operation)
+
+        def counted(**arguments: Any) -> Any:
+            self._bill.rows += len(arguments.get("TransactItems", ()))
+            return call(**arguments)
+
+        return counted
+
+
+def calls_of_large_jobs() -> Mapping[str, Any]:
+    """AWS calls and wall seconds of the submit function on AWS in memory, by number of datasets."""
+    found = {}
+    for count in (1, 10, 100, 1000, 10_000):
+        platform = memory_platform()
+        platform.deploy(deployLimit=count, maxCostUsd="1000000")
+        event = platform.submission(dataname=platform.upload([f"{k:05d}.csv" for k in range(count)]))
+        platform.services = platform.fresh_services()
+        platform.session.calls.clear()
+        began = time.perf_counter()
+        platform.deliver(event)
+        seconds = time.perf_counter() - began
+        found[str(count)] = {"calls": len(platform.session.calls), "seconds": round(seconds, 2)}
+    return found

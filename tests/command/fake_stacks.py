@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ncap_iac.errors import AlreadyExistsError, NotFoundError
+from ncap_iac.errors import AlreadyExistsError, AwsError, NotFoundError
 
 
 @dataclass
@@ -16,6 +16,8 @@ class FakeStack:
     template: str = "{}"
     parameters: dict[str, str] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -28,6 +30,11 @@ class FakeStacks:
     arguments: list[Mapping[str, Any]] = field(default_factory=list)
     sets: dict[str, dict[str, Any]] = field(default_factory=dict)
     pending: dict[str, str] = field(default_factory=dict)
+    refusing: list[AwsError] = field(default_factory=list)
+    """What the next tries to make or perform a change set are refused with."""
+    found_drifts: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    detection: list[dict[str, Any]] = field(default_factory=list)
+    """The answers about a drift detection, one a look."""
 
     def describe(self, stack: str) -> Mapping[str, Any] | None:
         name = stack.removeprefix("id:")
@@ -41,7 +48,13 @@ class FakeStacks:
             "StackId": f"id:{name}",
             "StackStatus": status,
             "Parameters": [{"ParameterKey": k, "ParameterValue": v} for k, v in found.parameters.items()],
+            "Tags": [{"Key": k, "Value": v} for k, v in found.tags.items()],
+            "Outputs": [{"OutputKey": k, "OutputValue": v} for k, v in found.outputs.items()],
         }
+
+    def names(self, prefix: str) -> tuple[str, ...]:
+        there = (name for name, stack in self.stacks.items() if stack.status != "DELETE_COMPLETE")
+        return tuple(sorted(name for name in there if name.startswith(prefix)))
 
     def template(self, stack: str) -> str | Mapping[str, Any]:
         parsed: Mapping[str, Any] = json.loads(self.stacks[stack].template)
@@ -65,11 +78,16 @@ class FakeStacks:
     def create_change_set(self, stack: str, name: str, *, create: bool, arguments: Mapping[str, Any]) -> None:
         self.calls.append(f"{'create' if create else 'update'} {stack}")
         self.arguments.append(arguments)
+        self._refuse()
         found = self.stacks.get(stack)
         parameters = {item["ParameterKey"]: item["ParameterValue"] for item in arguments["Parameters"]}
         template = str(arguments.get("TemplateBody", "{}"))
-        same = not create and found is not None and (found.template, found.parameters) == (template, parameters)
-        self.sets[name] = {"template": template, "parameters": parameters, "same": same, "create": create}
+        if arguments.get("UsePreviousTemplate") and found is not None:
+            template = found.template
+        tags = {item["Key"]: item["Value"] for item in arguments["Tags"]} if "Tags" in arguments else None
+        made = (template, parameters, found.tags if found is not None and tags is None else tags or {})
+        same = not create and found is not None and (found.template, found.parameters, found.tags) == made
+        self.sets[name] = {"made": made, "same": same, "create": create}
         if create:
             self.stacks[stack] = FakeStack("REVIEW_IN_PROGRESS")
 
@@ -85,9 +103,11 @@ class FakeStacks:
         self.calls.append(f"forget {stack}")
 
     def execute_change_set(self, stack: str, name: str) -> None:
+        self._refuse()
         made, found = self.sets[name], self.stacks[stack]
         verb = "CREATE" if made["create"] else "UPDATE"
-        resources = json.loads(made["template"]).get("Resources", {})
+        template, parameters, tags = made["made"]
+        resources = json.loads(template).get("Resources", {})
         failed = [logical for logical in resources if logical in self.failing]
         self._event(stack, stack, "AWS::CloudFormation::Stack", f"{verb}_IN_PROGRESS", "User Initiated")
         for logical, resource in resources.items():
@@ -102,12 +122,32 @@ class FakeStacks:
             self.pending[stack] = "ROLLBACK_COMPLETE" if made["create"] else "UPDATE_ROLLBACK_COMPLETE"
         else:
             self.pending[stack] = f"{verb}_COMPLETE"
-            found.template, found.parameters = made["template"], made["parameters"]
+            found.template, found.parameters, found.tags = template, parameters, tags
 
     def delete(self, stack: str) -> None:
         self.calls.append(f"delete {stack}")
         self.stacks[stack].status = "DELETE_IN_PROGRESS"
         self.pending[stack] = "DELETE_COMPLETE"
+
+    def continue_rollback(self, stack: str) -> None:
+        self.calls.append(f"continue {stack}")
+        self._event(stack, stack, "AWS::CloudFormation::Stack", "UPDATE_ROLLBACK_IN_PROGRESS", "User Initiated")
+        self.stacks[stack].status = "UPDATE_ROLLBACK_IN_PROGRESS"
+        self.pending[stack] = "UPDATE_ROLLBACK_COMPLETE"
+
+    def begin_drift_detection(self, stack: str) -> str:
+        self._refuse()
+        return f"drift-{stack}"
+
+    def drift_detection(self, detection: str) -> Mapping[str, Any]:
+        return self.detection.pop(0) if self.detection else {"DetectionStatus": "DETECTION_COMPLETE"}
+
+    def drifts(self, stack: str) -> Sequence[Mapping[str, Any]]:
+        return self.found_drifts.get(stack, [])
+
+    def _refuse(self) -> None:
+        if self.refusing:
+            raise self.refusing.pop(0)
 
     def _event(self, stack: str, logical: str, kind: str, status: str, reason: str) -> None:
         events = self.stacks[stack].events

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from ncap_iac import progress
-from ncap_iac.apply import LARGEST_BODY_BYTES, Workshop, apply, destroy_stack, hint_for
-from ncap_iac.errors import ApplyError, WaitTimeoutError
-from ncap_iac.plan import Plan, PutVersion, StackAction, Upload
+from ncap_iac.apply import LARGEST_BODY_BYTES, Workshop, apply, continue_rollback, destroy_stack, settle
+from ncap_iac.comparison import Outcome, StackPlan
+from ncap_iac.errors import ApplyError, AwsError, WaitTimeoutError
+from ncap_iac.idle_cost import IdleCost
+from ncap_iac.plan import DeleteStack, Plan, PutVersion, StackAction, Upload
+from ncap_iac.state import read_stack
 from tests.command.fake_stacks import FakeObjects, FakeStack, FakeStacks, FakeTime
 
 TEMPLATE = json.dumps(
@@ -30,8 +34,14 @@ class Site:
             self.stacks, self.objects, self.events.append, self.time.clock, self.time.sleep, timeout_s=timeout_s
         )
 
-    def apply(self, *actions: Upload | StackAction | PutVersion) -> bool:
-        return apply(Plan("a", False, (), tuple(actions), ()), self.workshop).changed
+    def plan(self, *actions: Upload | StackAction | PutVersion | DeleteStack) -> Plan:
+        """A plan made from what is deployed now."""
+        fingerprint = read_stack(self.stacks, "a").fingerprint
+        stack = StackPlan("a", Outcome.CHANGED, (), (), (), (), (), IdleCost(), IdleCost(), fingerprint)
+        return Plan((stack,), tuple(actions))
+
+    def apply(self, *actions: Upload | StackAction | PutVersion | DeleteStack) -> bool:
+        return apply(self.plan(*actions), self.workshop).changed
 
 
 def test_actions_are_performed_in_order_and_events_are_told() -> None:
@@ -100,12 +110,24 @@ def test_a_failed_update_is_an_error_although_the_stack_stays_usable() -> None:
     assert site.stacks.stacks["a"].status == "UPDATE_ROLLBACK_COMPLETE"
 
 
-def test_a_busy_stack_is_waited_for() -> None:
+def test_a_busy_stack_is_waited_for_and_changed_if_it_is_what_it_was() -> None:
+    site = Site()
+    site.apply(STACK)
+    plan = site.plan(StackAction("a", TEMPLATE, (("ImageId", "ami-2"),)))
+    site.stacks.stacks["a"].status = "UPDATE_ROLLBACK_IN_PROGRESS"
+    site.stacks.pending["a"] = "UPDATE_ROLLBACK_COMPLETE"
+    assert apply(plan, site.workshop).stacks == ("a",)
+    assert site.stacks.calls == ["create a", "update a"]
+
+
+def test_waiting_for_somebody_elses_operation_is_said() -> None:
     site = Site()
     site.stacks.stacks["a"] = FakeStack("UPDATE_IN_PROGRESS")
     site.stacks.pending["a"] = "UPDATE_COMPLETE"
-    assert site.apply(STACK)
-    assert site.stacks.calls == ["update a"]
+    assert settle("a", site.workshop).status == "UPDATE_COMPLETE"
+    assert [event.text for event in site.events if isinstance(event, progress.Note)] == [
+        "a is UPDATE_IN_PROGRESS: waiting for it."
+    ]
 
 
 def test_a_stuck_stack_is_left_to_a_person() -> None:
@@ -113,7 +135,7 @@ def test_a_stuck_stack_is_left_to_a_person() -> None:
     site.stacks.stacks["a"] = FakeStack("UPDATE_ROLLBACK_FAILED")
     with pytest.raises(ApplyError, match="UPDATE_ROLLBACK_FAILED") as caught:
         site.apply(STACK)
-    assert "continue-update-rollback" in caught.value.hint
+    assert "--continue-rollback" in caught.value.hint
 
 
 def test_waiting_ends() -> None:
@@ -165,14 +187,89 @@ def test_destroying_waits_until_the_stack_is_gone_and_knows_when_there_was_none(
     assert not destroy_stack("a", site.workshop)
 
 
+def test_a_stack_that_changed_since_the_plan_was_made_is_left_alone() -> None:
+    site = Site()
+    plan = site.plan(UPLOAD, STACK)
+    site.apply(STACK)
+    site.stacks.calls.clear()
+    with pytest.raises(ApplyError, match="changed since") as caught:
+        apply(plan, site.workshop)
+    assert "Plan again" in caught.value.hint
+    assert (site.stacks.calls, site.objects.calls) == ([], [])
+
+
+def test_a_deployment_that_began_meanwhile_is_waited_for_and_then_told() -> None:
+    site = Site()
+    site.apply(STACK)
+    plan = site.plan(StackAction("a", TEMPLATE, (("ImageId", "ami-2"),)))
+    site.stacks.stacks["a"].status = "UPDATE_IN_PROGRESS"
+    site.stacks.pending["a"] = "UPDATE_COMPLETE"
+    site.stacks.stacks["a"].parameters = {"ImageId": "ami-3"}
+    with pytest.raises(ApplyError, match="changed since"):
+        apply(plan, site.workshop)
+    assert site.stacks.stacks["a"].parameters == {"ImageId": "ami-3"}
+
+
 @pytest.mark.parametrize(
-    ("reason", "word"),
+    ("code", "message"),
     [
-        ("No export named neurocaas-artifact-bucket found.", "ncap account deploy"),
-        ("S3 Error Code: NoSuchKey. The specified key does not exist.", "bundle"),
-        ("kalman-lds already exists", "remove or rename"),
-        ("Something else", "same command again"),
+        ("ValidationError", "Stack:arn:x is in UPDATE_IN_PROGRESS state and can not be updated."),
+        ("InvalidChangeSetStatus", "ChangeSet [x] cannot be executed in its current status of [OBSOLETE]"),
     ],
 )
-def test_hints_fit_the_reason(reason: str, word: str) -> None:
-    assert word in hint_for(reason)
+def test_two_deployments_at_the_same_moment_end_in_a_clear_refusal(code: str, message: str) -> None:
+    site = Site()
+    site.apply(STACK)
+    site.stacks.refusing.append(AwsError(f"{code}: {message}", code=code))
+    with pytest.raises(ApplyError, match="somebody else deployed it, or is doing so now"):
+        site.apply(StackAction("a", TEMPLATE, (("ImageId", "ami-2"),)))
+
+
+def test_another_refusal_stays_what_it_is() -> None:
+    site = Site()
+    site.stacks.refusing.append(AwsError("InsufficientCapabilities", code="InsufficientCapabilitiesException"))
+    with pytest.raises(AwsError, match="InsufficientCapabilities"):
+        site.apply(STACK)
+
+
+def test_a_change_set_left_by_an_interrupted_try_is_used() -> None:
+    site = Site()
+    site.apply(STACK)
+    changed = StackAction("a", TEMPLATE, (("ImageId", "ami-2"),))
+    site.stacks.create_change_set("a", "left", create=False, arguments={"Parameters": [], "TemplateBody": TEMPLATE})
+    site.stacks.sets.clear()
+    refused = AwsError("there is one", code="AlreadyExistsException")
+
+    class Left(FakeStacks):
+        def create_change_set(self, *args: object, **options: object) -> None:
+            super().create_change_set(*args, **options)  # type: ignore[arg-type]
+            raise refused
+
+    site.workshop = replace(site.workshop, stacks=Left(**vars(site.stacks)))
+    assert site.apply(changed)
+    assert site.stacks.stacks["a"].parameters == {"ImageId": "ami-2"}
+
+
+def test_a_stack_its_document_has_nothing_for_is_deleted() -> None:
+    site = Site()
+    site.apply(STACK)
+    assert site.apply(DeleteStack("a"))
+    assert site.stacks.stacks["a"].status == "DELETE_COMPLETE"
+
+
+def test_tags_go_with_the_platforms_own_and_stay_when_nothing_is_said() -> None:
+    site = Site()
+    site.apply(StackAction("a", TEMPLATE, (), tags=(("CostCenter", "42"),)))
+    assert site.stacks.stacks["a"].tags == {"neurocaas:stack": "a", "CostCenter": "42"}
+    site.apply(StackAction("a", TEMPLATE, (("ImageId", "ami-2"),)))
+    assert site.stacks.stacks["a"].tags["CostCenter"] == "42"
+
+
+def test_a_rollback_that_failed_is_finished_and_one_that_did_not_is_left() -> None:
+    site = Site()
+    site.apply(STACK)
+    assert not continue_rollback("a", site.workshop)
+    site.stacks.stacks["a"].status = "UPDATE_ROLLBACK_FAILED"
+    assert continue_rollback("a", site.workshop)
+    assert site.stacks.stacks["a"].status == "UPDATE_ROLLBACK_COMPLETE"
+    assert site.apply(StackAction("a", TEMPLATE, (("ImageId", "ami-2"),)))

@@ -3,70 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import pytest
 
-from ncap_iac import progress
-from ncap_iac.aws import Content, Gateway, StoredObject
-from ncap_iac.deployment import UNRESOLVED, Deployment
-from ncap_iac.documents import Compiled
+from ncap_iac.deployment import UNRESOLVED
 from ncap_iac.errors import NotFoundError, UsageError
-from ncap_iac.project import Kind, Project
+from ncap_iac.project import Kind
 from ncap_iac.target import Target
-from tests.command.fake_stacks import FakeObjects, FakeStacks, FakeTime
-
-ARTIFACTS = "neurocaas-artifacts-000000000000-us-east-1"
-
-
-class ReadableObjects(FakeObjects):
-    """Buckets that can be looked into."""
-
-    def find(self, bucket: str, key: str) -> StoredObject | None:
-        found = self.objects.get((bucket, key))
-        return None if found is None else cast(StoredObject, object())
-
-    def read(self, bucket: str, key: str) -> Content:
-        return Content(self.objects[bucket, key], "etag")
-
-
-@dataclass
-class FakeGateway:
-    target: Target
-    stacks: FakeStacks = field(default_factory=FakeStacks)
-    objects: ReadableObjects = field(default_factory=ReadableObjects)
-    known_images: tuple[str, ...] = ()
-    region: str = "us-east-1"
-
-    def identity(self) -> tuple[str, str]:
-        return "000000000000", "arn:aws:iam::000000000000:root"
-
-    def images(self, digest: str) -> tuple[str, ...]:
-        assert digest.startswith("sha256:")
-        return self.known_images
-
-
-class Site:
-    def __init__(self, root: Path, target: Target) -> None:
-        self.gateway = FakeGateway(target)
-        self.project = Project(root)
-        time = FakeTime()
-        self.deployment = Deployment(
-            cast(Gateway, self.gateway), Compiled(self.project), progress.silent, time.clock, time.sleep
-        )
-
-    def deploy(self, make_image: Callable[[str, Path], str] | None = None) -> str | None:
-        path = self.project.document(Kind.BLUEPRINT, "kalman-lds")
-        plan = self.deployment.plan_document(Kind.BLUEPRINT, path, make_image=make_image)
-        self.deployment.apply(plan)
-        self.gateway.objects.buckets.add("kalman-lds")
-        return plan.version_id
-
-    def parameters(self, stack: str = "kalman-lds") -> dict[str, str]:
-        return self.gateway.stacks.stacks[stack].parameters
+from tests.command.fake_site import ARTIFACTS, Site
 
 
 @pytest.fixture

@@ -36,14 +36,20 @@ def test_every_help_text_shows_examples_of_its_own_command(words: tuple[str, ...
 
 
 def test_the_verbs_the_guide_names_are_all_there() -> None:
+    stack = {"compile", "plan", "deploy", "diff", "drift", "outputs", "destroy"}
+    document = stack | {"validate", "list", "migrate", "schema"}
+    people = {"list", "add", "remove", "move", "suspend", "resume", "rotate", "handover", "accept", "whoami"}
     named = {
-        "local": {"up", "down", "status", "env"},
-        "blueprint": {"validate", "compile", "plan", "deploy", "destroy", "list"},
-        "profile": {"validate", "compile", "plan", "deploy", "destroy", "list"},
-        "account": {"compile", "plan", "deploy", "destroy"},
+        "local": {"up", "down", "status", "env", "fault"},
+        "blueprint": document | {"versions", "show", "rollback"},
+        "profile": document | {"import", "budget"},
+        "member": people,
+        "account": stack | {"leftovers"},
         "job": {"submit", "list", "status", "logs", "results", "cancel"},
         "environment": {"build", "list", "verify", "pin"},
         "demo": set(),
+        "check": set(),
+        "preflight": set(),
     }
     found = {noun: {words[1] for words in ALL if len(words) == 2 and words[0] == noun} for noun in SUMMARIES}
     assert found == named

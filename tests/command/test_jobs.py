@@ -115,7 +115,7 @@ def test_lines_come_in_the_order_of_their_numbers() -> None:
 def test_the_json_of_a_status_has_a_stable_shape(bucket: Bucket) -> None:
     bucket.dataset("a.csv", "FAILED", failure="out-of-memory", message="It needed more memory than it had.")
     document = json.loads(json.dumps(JobReader(bucket.objects, REF).status().document()))
-    assert set(document) == {"job", "bucket", "group", "outcome", "message", "datasets"}
+    assert set(document) == {"job", "bucket", "group", "versionId", "outcome", "message", "datasets"}
     dataset = document["datasets"][0]
     assert dataset["failure"] == "out-of-memory"
     assert dataset["reason"] == 1

@@ -115,7 +115,7 @@ def test_whatever_is_accepted_survives_dump_and_load(config: dict[str, Any]) -> 
 def test_all_problems_are_told_at_once_with_their_lines() -> None:
     document = with_config(AMI="instance id", INSTANCE_TYPE="p3.2xlarge", DEPLOY_LIMT=3)
     document["PipelineName"] = "Spike_Sorting"
-    document["Lambda"]["Handler"] = "submit_start.handler_log"
+    document["Lambda"]["Handler"] = "submit_start.handler_ensemble"
     del document["UXData"]
     found = problems(document)
     assert {problem.id for problem in found} == {"B105", "B202", "B102", "B201", "B203", "B101"}
@@ -185,18 +185,103 @@ def test_a_name_must_suit_bucket_and_stack(name: str, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "handler",
+    ("handler", "reason"),
     [
-        "submit_start.handler_ensemble",
-        "submit_start.handler_log_dev",
-        "submit_start_legacy_wfield_preprocess.handler",
-        "os.system",
+        ("submit_start.handler_ensemble", "does not start ensembles yet"),
+        ("submit_start_legacy_wfield_preprocess.handler", "widefield protocol yet"),
+        ("os.system", "no such handler"),
     ],
 )
-def test_a_handler_that_does_not_exist_is_refused_with_the_one_to_use(handler: str) -> None:
+def test_a_handler_that_cannot_be_used_is_refused_with_the_reason_and_the_one_to_use(handler: str, reason: str) -> None:
     problem = only(with_lambda(Handler=handler))
-    assert problem.id == "B203"
-    assert problem.hint == "Use `submit_start.handler_develop`."
+    assert (problem.id, problem.pointer) == ("B203", "/Lambda/Handler")
+    assert reason in problem.message
+    assert "`submit_start.handler_develop`" in (problem.hint or "")
+
+
+def test_a_misspelt_handler_is_told_the_nearest_one() -> None:
+    assert only(with_lambda(Handler="submit_start.handler_devlop")).hint == (
+        "Did you mean `submit_start.handler_develop`?"
+    )
+
+
+EARLIER = ["handler", "handler_log", "handler_log_dev", "handler_log_demo"]
+FOUR = 'run.sh "{}" "{}" "{}" "{}"'
+
+
+@pytest.mark.parametrize("name", EARLIER)
+def test_an_earlier_handler_with_todays_command_is_read_as_todays_with_a_notice(name: str) -> None:
+    document = with_lambda(Handler=f"submit_start.{name}")
+    document["Lambda"]["LambdaConfig"] |= {"AMI": "ami-0123456789abcdef0", "COMMAND": FOUR}
+    blueprint = load(document)
+    assert blueprint.handler == "submit_start.handler_develop"
+    (notice,) = blueprint.notices
+    assert (notice.id, notice.pointer, notice.line) == ("N202", "/Lambda/Handler", 5)
+    assert load_blueprint(dump_blueprint(blueprint), file="blueprint.json") == blueprint
+
+
+@pytest.mark.parametrize("name", EARLIER)
+@pytest.mark.parametrize("count", [3, 8])
+def test_a_command_of_an_earlier_generation_is_refused_with_the_four_values_of_today(name: str, count: int) -> None:
+    document = with_lambda(Handler=f"submit_start.{name}")
+    document["Lambda"]["LambdaConfig"]["COMMAND"] = " ".join(["run.sh", *["{}"] * count])
+    problem = only(document)
+    assert (problem.id, problem.pointer) == ("B205", "/Lambda/LambdaConfig/COMMAND")
+    assert "bucket, dataset key, result path and config key" in problem.message
+    assert "the fourth is the key of the job's config file" in (problem.hint or "")
+
+
+def test_a_command_of_fewer_values_is_noticed_with_what_it_does_not_get() -> None:
+    (notice,) = load(with_config(COMMAND="run {} {} {}")).notices
+    assert (notice.id, notice.message) == (
+        "N204",
+        "the command takes 3 of the 4 values; not given to it: config key",
+    )
+
+
+def test_one_notice_names_all_fields_without_effect_and_only_those_that_mislead() -> None:
+    blueprint = load(legacy_blueprint())
+    (notice,) = blueprint.notices
+    assert notice.id == "N201"
+    assert notice.message == (
+        "accepted and without effect: MONITOR, IAM_ROLE, KEY_NAME, SECURITY_GROUPS, CONFIG, MISSING_CONFIG_ERROR, "
+        "LOGFILE, PipelinePath, PipelineDir"
+    )
+    assert load(with_config(MONITOR=True, SHUTDOWN_BEHAVIOR="terminate", INDIR="inputs")).notices == ()
+
+
+def test_a_region_nobody_knows_is_noticed_with_the_nearest_one() -> None:
+    (notice,) = load(minimal_blueprint() | {"REGION": "eu-centrall-1"}).notices
+    assert (notice.id, notice.hint) == ("N203", "Did you mean `eu-central-1`?")
+
+
+def test_what_the_developer_tool_of_the_predecessor_kept_is_refused_by_name() -> None:
+    assert only(minimal_blueprint() | {"container_history": []}).id == "B108"
+
+
+def test_more_groups_than_the_policies_can_hold_are_refused() -> None:
+    document = minimal_blueprint()
+    document["UXData"]["Affiliates"] = [
+        {"AffiliateName": f"a-group-with-a-rather-long-name-number-{n}"} for n in range(499)
+    ]
+    problem = only(document)
+    assert (problem.id, problem.pointer) == ("B211", "/UXData/Affiliates")
+    document["UXData"]["Affiliates"] = [{"AffiliateName": f"group-{n}"} for n in range(499)]
+    assert len(load(document).groups) == 499
+
+
+@pytest.mark.parametrize("other", ["instance-lab", "shared-lab"])
+def test_groups_whose_policies_would_have_one_name_are_found(other: str) -> None:
+    document = minimal_blueprint()
+    document["UXData"]["Affiliates"] = [{"AffiliateName": "lab-2"}, {"AffiliateName": "lab"}, {"AffiliateName": other}]
+    assert only(document).id == "B208"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("MAX_DURATION", "0"), ("EXECUTION_TIMEOUT", "9999"), ("MAXCOST", "99999999")]
+)
+def test_a_number_written_as_text_has_the_same_range(field: str, value: str) -> None:
+    assert only(with_config(**{field: value})).id == "B106"
 
 
 def test_a_post_handler_must_be_a_function_of_postprocess() -> None:

@@ -66,7 +66,8 @@ def test_a_change_of_policy_is_told_in_words() -> None:
     def change(resources: dict[str, Any]) -> None:
         (group,) = [found for found in resources.values() if found["Properties"].get("GroupName") == "neurocaas-lab"]
         statements = group["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-        statements[-1]["Action"] = "s3:GetObject"
+        (results,) = [statement for statement in statements if statement.get("Sid") == "Results"]
+        results["Action"] = "s3:GetObject"
 
     (found,) = after(compiled.users(), change)
     assert found.granted == ("neurocaas-lab may s3:GetObject on s3://spikes/lab/results/*",)
@@ -112,10 +113,86 @@ def test_a_change_of_policy_is_told_in_words() -> None:
             },
             "x may sns:Publish on the-topic",
         ),
+        (
+            {
+                "Effect": "Allow",
+                "Action": "ec2:RunInstances",
+                "Resource": {"Fn::Split": [",", {"Ref": "EarlierImages"}]},
+            },
+            "x may ec2:RunInstances on any of EarlierImages",
+        ),
+        (
+            {"Effect": "Allow", "Action": "ec2:RunInstances", "Resource": {"Fn::Split": [",", "ami-1,ami-2"]}},
+            "x may ec2:RunInstances on ami-1, ami-2",
+        ),
+        (
+            {
+                "Fn::If": [
+                    "OwnKeyGiven",
+                    {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": {"Ref": "KmsKeyArn"}},
+                    {"Ref": "AWS::NoValue"},
+                ]
+            },
+            "x may kms:Decrypt on KmsKeyArn, when own key given",
+        ),
     ],
 )
 def test_a_statement_reads_as_a_sentence(statement: dict[str, Any], sentence: str) -> None:
     assert describe_statement(statement, who="x") == sentence
+
+
+def named(resources: dict[str, Any], key: str, name: str) -> dict[str, Any]:
+    (found,) = [one["Properties"] for one in resources.values() if one["Properties"].get(key) == name]
+    held: dict[str, Any] = found
+    return held
+
+
+def test_joining_and_leaving_a_group_is_told() -> None:
+    def change(resources: dict[str, Any]) -> None:
+        del named(resources, "UserName", "ann")["Groups"]
+        named(resources, "UserName", "dan")["Groups"] = named(resources, "UserName", "bob@x.org")["Groups"]
+
+    told = {(found.granted, found.revoked) for found in after(compiled.users(), change)}
+    assert told == {(("dan is in neurocaas-lab",), ()), ((), ("ann is in neurocaas-lab",))}
+
+
+def test_a_key_that_stops_working_is_told() -> None:
+    def change(resources: dict[str, Any]) -> None:
+        (user,) = [name for name, one in resources.items() if one["Properties"].get("UserName") == "ann"]
+        named(resources, "UserName", {"Ref": user})["Status"] = "Inactive"  # type: ignore[arg-type]
+
+    (found,) = after(compiled.users(), change)
+    assert (found.granted, found.revoked, found.replaces) == ((), ("the key of ann works",), False)
+
+
+def test_what_a_managed_policy_gives_is_told_of_those_who_have_it() -> None:
+    def change(resources: dict[str, Any]) -> None:
+        named(resources, "ManagedPolicyName", "neurocaas-shared-lab")["Groups"] = ["elsewhere"]
+
+    (found,) = after(compiled.users(), change)
+    assert "neurocaas-other may s3:GetObject on s3://spikes/lab/results/*" in found.revoked
+    assert "elsewhere may s3:GetObject on s3://spikes/lab/results/*" in found.granted
+    assert any(line.endswith("when own key given") for line in found.granted)
+
+
+def test_what_a_bucket_policy_and_an_invocation_give_is_told() -> None:
+    granted = {line for change in compare_templates(None, compiled.analysis().template) for line in change.granted}
+    region = "neurocaas/neurocaas-monitor-${AWS::Region}"
+    assert any(
+        line.startswith("iam role/") and region in line and "s3:ListBucket on s3://spikes" in line for line in granted
+    )
+    assert (
+        "anyone may not s3:* on s3://spikes, s3://spikes/*, if aws:SecureTransport is false, when tls required"
+        in granted
+    )
+    assert "s3.amazonaws.com may invoke neurocaas-submit-spikes, if aws:SourceArn is s3://spikes" in granted
+    assert any("ec2:InstanceType is any of InstanceTypes" in line for line in granted)
+
+
+def test_no_sentence_shows_a_function_of_cloudformation() -> None:
+    for template in compiled.every().values():
+        for change in compare_templates(None, template):
+            assert not any("Fn::" in line or "{'" in line for line in change.granted), change
 
 
 def test_a_changed_bundle_changes_functions_and_grants_nothing() -> None:
@@ -131,7 +208,7 @@ def test_the_table_of_create_only_properties_is_the_providers_own() -> None:
 
     used = {
         resource["Type"]
-        for template in (compiled.account(), compiled.analysis().template, compiled.users())
+        for template in compiled.every().values()
         for resource in json.loads(template)["Resources"].values()
     }
     assert used <= set(CREATE_ONLY)

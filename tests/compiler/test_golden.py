@@ -48,9 +48,11 @@ def test_the_stack_of_a_blueprint_is_as_reviewed(path: Path, request: pytest.Fix
 
 
 @pytest.mark.parametrize("path", PROFILES, ids=_id)
-def test_the_stack_of_a_profile_is_as_reviewed(path: Path, request: pytest.FixtureRequest) -> None:
+def test_the_stacks_of_a_profile_are_as_reviewed(path: Path, request: pytest.FixtureRequest) -> None:
     profile = load_profile(path.read_text(encoding="utf-8"), file=str(path.relative_to(ROOT)))
-    check(f"profile-{path.parent.name}", compile_users(profile, name=path.parent.name), request)
+    for stack in compile_users(profile, name=path.parent.name):
+        name = f"profile-{path.parent.name}" + (f"--{stack.number}" if stack.number > 1 else "")
+        check(name, stack.template, request)
     assert load_profile(dump_profile(profile), file="dumped") == profile
 
 
@@ -60,4 +62,4 @@ def test_every_golden_file_belongs_to_a_document() -> None:
         *(f"blueprint-{_id(path)}" for path in BLUEPRINTS),
         *(f"profile-{_id(path)}" for path in PROFILES),
     }
-    assert {path.stem for path in GOLDEN.glob("*.json")} == wanted
+    assert {path.stem.partition("--")[0] for path in GOLDEN.glob("*.json")} == wanted

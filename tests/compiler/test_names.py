@@ -40,3 +40,29 @@ def test_the_longest_group_name_still_names_a_role() -> None:
     longest = "g" * names.MAX_GROUP_NAME
     assert names.why_not_a_group(longest) is None
     assert len(names.instance_role(longest)) == 64
+
+
+def test_stacks_of_a_profile_are_numbered_from_the_second() -> None:
+    assert names.users_stack("lab") == "neurocaas-users-lab"
+    assert names.users_stack("lab", 3) == "neurocaas-users-lab--3"
+
+
+def test_roles_of_the_control_plane_are_one_a_region() -> None:
+    assert names.monitor_role("eu-central-1") == "neurocaas-monitor-eu-central-1"
+    assert names.sweeper_role() == "neurocaas-sweeper-${AWS::Region}"
+
+
+GROUPS = st.from_regex(names.GROUP_NAME, fullmatch=True).filter(lambda name: not names.why_not_a_group(name))
+
+
+@given(GROUPS)
+def test_names_of_policies_fit(group: str) -> None:
+    shared = names.shared_policy(group, 99, 9)
+    further = [names.further_policy(holder, 11) for holder in (names.instance_role(group), names.iam_group(group))]
+    assert all(len(name) <= 128 for name in (shared, *further))
+
+
+@given(GROUPS, GROUPS)
+def test_what_groups_share_has_a_name_of_its_own(one: str, other: str) -> None:
+    found = [names.shared_policy(group, stack, part) for group in {one, other} for stack in (1, 2) for part in (1, 2)]
+    assert len(found) == len(set(found))

@@ -60,6 +60,8 @@ def test_a_keyword_the_job_manager_does_not_know_is_refused(keyword: str) -> Non
         (prop(items={"minLength": -1}), "M106"),
         ({"additionalProperties": {"type": "string"}}, "M103"),
         (prop(enum=[]), "M107"),
+        (prop(pattern="(") | {"default": {"x": "a"}}, "M201"),
+        (prop(type="number", multipleOf=0.5, default=10**400), "M202"),
     ],
 )
 def test_a_schema_that_could_not_be_kept_is_refused(schema: Any, problem_id: str) -> None:

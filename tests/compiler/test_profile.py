@@ -56,19 +56,45 @@ def test_fields_without_effect_are_noticed() -> None:
     document = with_group(PipelineDir=["x"]) | {"STAGE": "webusercentric", "Lambda": {"LambdaConfig": {"REGION": "x"}}}
     profile = load(document)
     assert [field.pointer for field in profile.ignored] == ["/STAGE", "/Lambda", "/UXData/Affiliates/0/PipelineDir"]
+    (notice,) = profile.notices
+    assert (notice.id, notice.message) == ("N201", "accepted and without effect: Lambda, PipelineDir")
     assert load_profile(dump_profile(profile), file="profile.json") == profile
 
 
-@pytest.mark.parametrize(
-    ("budget", "read"),
-    [(25, "25"), ("12.50", "12.5"), (0, "0"), ({"spikes": 25.25}, "25.25"), ({"spikes": "0"}, "0")],
-)
-def test_a_budget_is_usd_for_one_analysis_or_by_name(budget: Any, read: str) -> None:
-    assert load(with_group(Budget=budget)).groups[0].budgets == (Budget("spikes", read),)
+@pytest.mark.parametrize(("budget", "read"), [(25, "25"), ("12.50", "12.5"), (0, "0"), ({"total": 25.25}, "25.25")])
+@pytest.mark.parametrize("analyses", [[], ["spikes"], ["spikes", "poses"]])
+def test_one_amount_is_the_total_over_all_analyses(budget: Any, read: str, analyses: list[str]) -> None:
+    assert load(with_group(Pipelines=analyses, Budget=budget)).groups[0].budgets == (Budget("total", read),)
 
 
-def test_a_total_over_several_analyses_is_refused_rather_than_misread() -> None:
-    assert only(with_group(Pipelines=["spikes", "poses"], Budget=25)).id == "P205"
+def test_a_budget_by_analysis_may_hold_a_total_too() -> None:
+    profile = load(with_group(Pipelines=["spikes", "poses"], Budget={"total": 40, "spikes": "0"}))
+    assert profile.groups[0].budgets == (Budget("spikes", "0"), Budget("total", "40"))
+    assert load_profile(dump_profile(profile), file="profile.json") == profile
+
+
+def test_total_is_no_name_of_an_analysis() -> None:
+    assert only(with_group(Pipelines=["total"])).id == "P204"
+
+
+def test_suspended_members_and_collaborators_are_read_and_written() -> None:
+    profile = load(with_group(UserNames=["ann", "bob"], Suspended="bob", Collaborators=["other-lab", "elsewhere"]))
+    assert (profile.groups[0].suspended, profile.groups[0].collaborators) == (("bob",), ("other-lab", "elsewhere"))
+    assert load_profile(dump_profile(profile), file="profile.json") == profile
+
+
+def test_only_a_member_can_be_suspended() -> None:
+    problem = only(with_group(Suspended=["Ann"]))
+    assert (problem.id, problem.pointer, problem.hint) == (
+        "P207",
+        "/UXData/Affiliates/0/Suspended/0",
+        "Did you mean `ann`?",
+    )
+
+
+@pytest.mark.parametrize("name", ["lab", "no group", "-x"])
+def test_a_collaborator_is_another_group(name: str) -> None:
+    assert only(with_group(Collaborators=[name])).id == "P208"
 
 
 def test_a_budget_for_an_analysis_the_group_does_not_use_is_refused() -> None:
@@ -108,6 +134,7 @@ def test_an_analysis_must_have_a_name_a_bucket_can_have() -> None:
     assert only(with_group(Pipelines=["My_Pipeline"])).id == "P204"
 
 
-@pytest.mark.parametrize("field", ["Collaborators", "GroupCode"])
-def test_fields_of_a_later_release_are_refused_by_name(field: str) -> None:
-    assert only(with_group(**{field: []})).id == "P108"
+def test_a_joining_code_is_refused_because_it_is_a_secret() -> None:
+    problem = only(with_group(GroupCode="x"))
+    assert problem.id == "P108"
+    assert "secret" in (problem.hint or "")

@@ -5,24 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ncap_compiler.compiler import compile_account, compile_analysis, compile_users
-from ncap_compiler.errors import DocumentError
-from ncap_compiler.profile import load_profile
+from ncap_compiler.compiler import compile_account, compile_analysis
 from tests.compiler import compiled
 from tests.compiler.documents import BUNDLE, legacy_blueprint, minimal_blueprint, text
-from tests.compiler.iam import filled
+from tests.compiler.iam import filled, made
 
-TEMPLATES: dict[str, Callable[[], str]] = {
-    "account": compiled.account,
-    "analysis": lambda: compiled.analysis().template,
-    "users": compiled.users,
-}
 STATEFUL = {
     "AWS::S3::Bucket": ("RetainExceptOnCreate", "Retain"),
     "AWS::DynamoDB::Table": ("RetainExceptOnCreate", "Retain"),
@@ -43,19 +36,9 @@ def properties(template: str, type_: str) -> dict[str, Any]:
     return found
 
 
-def policy_statements(template: str) -> Iterator[dict[str, Any]]:
-    for resource in resources(template).values():
-        held = resource.get("Properties", {})
-        documents = [policy["PolicyDocument"] for policy in held.get("Policies", [])]
-        documents += [held[name] for name in ("PolicyDocument", "AssumeRolePolicyDocument") if name in held]
-        for document in documents:
-            for statement in document["Statement"]:
-                yield statement["Fn::If"][1] if "Fn::If" in statement else statement
-
-
-@pytest.fixture(params=sorted(TEMPLATES))
+@pytest.fixture(params=sorted(compiled.every()))
 def template(request: pytest.FixtureRequest) -> str:
-    return TEMPLATES[request.param]()
+    return compiled.every()[request.param]
 
 
 def test_what_holds_data_outlives_its_stack_and_everything_stateful_says_so(template: str) -> None:
@@ -66,31 +49,20 @@ def test_what_holds_data_outlives_its_stack_and_everything_stateful_says_so(temp
 
 
 def test_every_resource_that_takes_tags_says_its_stack(template: str) -> None:
-    stack = {"spikes", "neurocaas-account", "neurocaas-users-people"}
-    untagged = {"AWS::IAM::Group", "AWS::IAM::InstanceProfile", "AWS::IAM::UserToGroupAddition", "AWS::IAM::AccessKey"}
+    untagged = {"AWS::IAM::Group", "AWS::IAM::InstanceProfile", "AWS::IAM::ManagedPolicy", "AWS::IAM::AccessKey"}
     untagged |= {"AWS::Lambda::Permission", "AWS::Lambda::EventInvokeConfig", "AWS::S3::BucketPolicy"}
     untagged |= {"AWS::SNS::TopicPolicy", "AWS::SNS::Subscription", "AWS::Budgets::Budget"}
-    for name, resource in resources(template).items():
+    said = set()
+    for resource in resources(template).values():
         held = resource["Properties"]
         if resource["Type"] not in untagged:
             tags = held.get("Tags") or held["TagSpecifications"][0]["Tags"]
             pairs = tags if isinstance(tags, dict) else {tag["Key"]: tag["Value"] for tag in tags}
-            assert pairs["neurocaas:stack"] in stack, name
-
-
-def test_no_write_action_reaches_everything_and_no_policy_is_bought_in(template: str) -> None:
-    for resource in resources(template).values():
-        assert "ManagedPolicyArns" not in resource.get("Properties", {})
-    for statement in policy_statements(template):
-        named = filled(statement.get("Resource", []))
-        named = named if isinstance(named, list) else [named]
-        actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-        if statement["Effect"] == "Allow":
-            assert not any("*" in action for action in actions), statement["Sid"]
-        if "*" in named:
-            assert actions == ["ec2:DescribeInstances"]
-        if "iam:PassRole" in actions:
-            assert not any("*" in name for name in named)
+            said.add(pairs["neurocaas:stack"])
+    buckets = [bucket["Properties"]["BucketName"] for bucket in resources(template, "AWS::S3::Bucket").values()]
+    named = [name for name in buckets if isinstance(name, str)]
+    (stack,) = said
+    assert stack in (named or ["neurocaas-account"]) if buckets else stack.startswith("neurocaas-users-")
 
 
 def test_the_functions_run_the_bundle_with_a_place_for_failures() -> None:
@@ -108,21 +80,25 @@ def test_the_functions_run_the_bundle_with_a_place_for_failures() -> None:
 
 
 def test_a_function_learns_what_the_contract_says_and_nothing_else() -> None:
-    submit = properties(compiled.analysis().template, "AWS::Lambda::Function")
-    assert submit["Environment"]["Variables"] == {
+    said = {
         "ANALYSIS_BUCKET": "spikes",
         "VERSION_ID": compiled.analysis().version_id,
         "LEDGER_TABLE": "neurocaas-ledger",
+        "SUBNET_IDS": "neurocaas-subnets",
     }
+    key = "arn:aws:kms:us-east-1:123456789012:key/k"
+    for given, more in (({}, {}), ({"KmsKeyArn": key}, {"VOLUME_KEY_ARN": key})):
+        submit = made(compiled.analysis().template, **given)["SubmitFunction"]["Properties"]
+        assert submit["Environment"]["Variables"] == said | more
     for function in resources(compiled.account(), "AWS::Lambda::Function").values():
         assert function["Properties"]["Environment"]["Variables"] == {"LEDGER_TABLE": "neurocaas-ledger"}
 
 
 def test_the_account_stack_exports_what_the_others_import() -> None:
     exported = {output["Export"]["Name"] for output in json.loads(compiled.account())["Outputs"].values()}
-    wanted = {"artifact-bucket", "security-group", "ledger-arn", "dead-letter-arn", "topic-arn"}
+    wanted = {"artifact-bucket", "security-group", "ledger-arn", "dead-letter-arn", "topic-arn", "subnets"}
     assert exported == {f"neurocaas-{name}" for name in wanted}
-    for other in (compiled.analysis().template, compiled.users()):
+    for other in compiled.every().values():
         assert set(_imports(json.loads(other))) <= exported
 
 
@@ -208,11 +184,7 @@ def test_the_image_is_preset_only_for_a_literal_ami() -> None:
 
 
 def test_a_post_handler_brings_a_function_of_its_own() -> None:
-    from ncap_compiler.blueprint import load_blueprint
-
-    document = minimal_blueprint()
-    document["Lambda"] |= {"PostHandler": "postprocess.consensus", "PostCodeUri": "../../protocols"}
-    template = compile_analysis(load_blueprint(text(document), file="b.json"), bundle_sha256=BUNDLE).template
+    template = compiled.post()
     functions = {found["Properties"]["FunctionName"] for found in resources(template, "AWS::Lambda::Function").values()}
     assert functions == {"neurocaas-submit-spikes", "neurocaas-postprocess-spikes"}
     (bucket,) = resources(template, "AWS::S3::Bucket").values()
@@ -221,10 +193,7 @@ def test_a_post_handler_brings_a_function_of_its_own() -> None:
 
 
 def test_retention_lets_results_of_each_group_go() -> None:
-    from ncap_compiler.blueprint import load_blueprint
-
-    blueprint = load_blueprint(text(minimal_blueprint() | {"Retention": 90}), file="b.json")
-    held = properties(compile_analysis(blueprint, bundle_sha256=BUNDLE).template, "AWS::S3::Bucket")
+    held = properties(compiled.post(), "AWS::S3::Bucket")
     (rule,) = [rule for rule in held["LifecycleConfiguration"]["Rules"] if "ExpirationInDays" in rule]
     assert (rule["Prefix"], rule["ExpirationInDays"]) == ("lab/results/", 90)
 
@@ -232,15 +201,15 @@ def test_retention_lets_results_of_each_group_go() -> None:
 def test_secret_keys_go_to_secrets_and_nowhere_else() -> None:
     document = json.loads(compiled.users())
     assert "Outputs" not in document
-    assert "Parameters" not in document
+    assert set(document["Parameters"]) == {"KmsKeyArn", "PermissionsBoundary", "WithIdentities"}
     secrets = resources(compiled.users(), "AWS::SecretsManager::Secret")
     assert {secret["Properties"]["Name"] for secret in secrets.values()} == {
-        f"/neurocaas/members/{member}" for member in ("ann", "bob@x.org", "cho")
+        f"/neurocaas/members/{member}" for member in ("ann", "bob@x.org", "cho", "dan")
     }
     for name, resource in resources(compiled.users()).items():
         assert ("SecretAccessKey" in json.dumps(resource)) == (name in secrets)
     keys = resources(compiled.users(), "AWS::IAM::AccessKey")
-    assert sorted(key["Properties"]["Serial"] for key in keys.values()) == [1, 1, 3]
+    assert sorted(key["Properties"]["Serial"] for key in keys.values()) == [1, 1, 1, 3]
 
 
 def test_a_secret_is_json_once_the_key_is_filled_in() -> None:
@@ -250,21 +219,11 @@ def test_a_secret_is_json_once_the_key_is_filled_in() -> None:
 
 
 def test_budgets_are_parameters_the_job_manager_finds() -> None:
-    held = properties(compiled.users(), "AWS::SSM::Parameter")
-    assert (held["Name"], held["Value"]) == ("/neurocaas/budgets/lab/spikes", "25")
-
-
-def test_a_group_that_uses_too_many_analyses_is_refused_by_its_policy() -> None:
-    group = {"AffiliateName": "lab", "UserNames": [], "Pipelines": [f"analysis-number-{index}" for index in range(40)]}
-    profile = load_profile(text({"UXData": {"Affiliates": [group]}}), file="p.json")
-    with pytest.raises(DocumentError) as caught:
-        compile_users(profile, name="people")
-    assert {problem.id for problem in caught.value.problems} == {"T104", "T105"}
-
-
-def test_a_group_may_use_more_analyses_than_the_ten_of_the_predecessor() -> None:
-    group = {"AffiliateName": "some-laboratory", "UserNames": [], "Pipelines": [f"an-analysis-{n}" for n in range(11)]}
-    assert compile_users(load_profile(text({"UXData": {"Affiliates": [group]}}), file="p.json"), name="people")
+    held = [found["Properties"] for found in resources(compiled.users(), "AWS::SSM::Parameter").values()]
+    assert {parameter["Name"]: parameter["Value"] for parameter in held} == {
+        "/neurocaas/budgets/lab/spikes": "25",
+        "/neurocaas/budgets/lab/total": "100",
+    }
 
 
 def test_compiling_twice_gives_the_same_text() -> None:
@@ -290,22 +249,3 @@ def test_checking_a_document_does_not_load_troposphere(project_root: Path) -> No
     arguments = [sys.executable, "-c", program, text(minimal_blueprint()), text(minimal_profile())]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True, cwd=project_root / "utils")
     assert json.loads(done.stdout) == []
-
-
-def test_the_linter_has_nothing_to_say(tmp_path: Path) -> None:
-    from ncap_compiler.blueprint import load_blueprint
-
-    post = minimal_blueprint() | {"Retention": 90}
-    post["Lambda"]["PostHandler"] = "postprocess.consensus"
-    more = {
-        name: compile_analysis(load_blueprint(text(document), file="b.json"), bundle_sha256=BUNDLE).template
-        for name, document in (("legacy", legacy_blueprint()), ("post", post))
-    }
-    paths = []
-    for name, template in {**{name: make() for name, make in TEMPLATES.items()}, **more}.items():
-        paths.append(tmp_path / f"{name}.json")
-        paths[-1].write_text(template)
-    linter = Path(sys.executable).with_name("cfn-lint")
-    command = [str(linter), "-c", "I", "-r", "us-east-1", "eu-central-1", "--", *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "")

@@ -34,6 +34,7 @@ def test_the_document_holds_what_the_contract_lists() -> None:
         "commit": COMMIT,
         "environment": ENVIRONMENT,
         "imageId": "ami-0123456789abcdef0",
+        "rootDevice": "/dev/xvda",
         "launchTemplate": "neurocaas-spikes",
         "command": None,
         "workingDirectory": None,

@@ -10,6 +10,7 @@ from ncap_iac.cli import build_parser
 from ncap_iac.errors import ExitCode
 from ncap_iac.local.cloudformation.differences import DIFFERENCES, ENGINE_DIFFERENCES
 from ncap_iac.local.ec2.catalog import INSTANCE_TYPES
+from tests.compiler import isolation as isolation_table
 
 HEAD = "<!-- Rendered from the code by tests/docs; remake with `pytest tests/docs --update-golden`. -->\n\n"
 
@@ -24,8 +25,14 @@ def problems() -> str:
     """Every id a document's problem can have."""
     rows = "".join(f"| {name} | {meaning} |\n" for name, meaning in sorted(PROBLEM_IDS.items()))
     return (
-        f"{HEAD}# Problems of documents\n\nThe letter tells the kind of document.\n\n| id | means |\n|---|---|\n{rows}"
+        f"{HEAD}# Problems and notices of documents\n\nThe letter tells the kind of document; N is a notice, which stops "
+        f"nothing.\n\n| id | means |\n|---|---|\n{rows}"
     )
+
+
+def isolation() -> str:
+    """Who may do what, as the compiled templates answer."""
+    return f"{HEAD}# Isolation: who may do what\n\n{isolation_table.page()}".rstrip() + "\n"
 
 
 def commands() -> str:
@@ -65,6 +72,8 @@ def differences() -> str:
     lines += [f"- {sentence}\n" for sentence in ENGINE_DIFFERENCES]
     lines.append("\n## Machines\n\n")
     lines += [f"- {sentence}\n" for sentence in MACHINES]
+    lines.append("\n## Identities\n\n")
+    lines += [f"- {sentence}\n" for sentence in IDENTITIES]
     lines.append("\n## Functions and events\n\n")
     lines += [f"- {sentence}\n" for sentence in FUNCTIONS]
     lines.append("\n## Instance types\n\nKnown: " + ", ".join(sorted(INSTANCE_TYPES)) + ".\n")
@@ -79,8 +88,17 @@ MACHINES = (
     "An instance has the memory of its type, or the computer's if that is smaller; a watchdog kills its largest "
     "process.",
     "Volumes are folders; their sizes are recorded, not enforced.",
-    "Spot, fleets, stopping, starting and rebooting are refused by name.",
+    "Spot, fleets, stopping, starting and rebooting are refused by name. `ncap local fault interrupt` takes any instance "
+    "back the way EC2 takes spot ones.",
+    "The network has one route out, shown as a NAT gateway: the computer's own.",
+    "Service Quotas tells the quotas a preflight asks; others are refused by name. No type is refused for its vCPUs.",
     "Stopping the local cloud ends its running instances, which the job manager then sees as lost.",
+)
+IDENTITIES = (
+    "Searches by tag tell no IAM resource.",
+    "The policy simulator weighs no resource policies.",
+    "Users and groups move to another path; they are not renamed.",
+    "The access keys of a user who does not exist are an empty list, not `NoSuchEntity`.",
 )
 FUNCTIONS = (
     "Functions run on the emulator's Python whatever `Runtime` says, without a memory limit.",
@@ -95,4 +113,5 @@ PAGES: dict[str, Callable[[], str]] = {
     "problems.md": problems,
     "commands.md": commands,
     "differences.md": differences,
+    "isolation.md": isolation,
 }

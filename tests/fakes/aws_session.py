@@ -1,7 +1,7 @@
-"""AWS for the protocols: moto behind a session that counts, breaks and corrects calls.
+"""AWS for the protocols: moto, or AWS in memory, behind a session that counts, breaks and corrects calls.
 
-Corrects what moto 5.2 does otherwise than EC2: client tokens, MaxCount, launch times. Lambda and SNS are recorded only,
-their arguments checked by botocore's own models.
+Corrects what both do otherwise than EC2: client tokens, MaxCount, capacity, launch times. Lambda and SNS are recorded
+only, their arguments checked by botocore's own models.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any
 
 import boto3
-import botocore.session
 from botocore.exceptions import ClientError
-from botocore.validate import ParamValidator
+
+from tests.fakes.memory import check_arguments
 
 REGION = "us-east-1"
 Fault = Callable[[int, str, str], None]
@@ -33,8 +33,10 @@ def refuse(operation: str, code: str, message: str = "refused by the test") -> C
 class FakeSession:
     """Hands out clients; `calls` lists what was called as (service, operation), `before`/`after` may break a call."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    def __init__(self, clock: Callable[[], datetime], backend: Callable[[str], Any] | None = None) -> None:
         self.clock = clock
+        self.backend = backend or real_client
+        self.capacity: dict[tuple[str, str], int] = {}
         self.calls: list[tuple[str, str]] = []
         self.before: Fault | None = None
         self.after: Fault | None = None
@@ -95,7 +97,7 @@ class _Client:
             def act() -> Any:
                 if own:
                     return own(self._session, arguments)
-                return getattr(real_client(self._service), operation)(**arguments)
+                return getattr(self._session.backend(self._service), operation)(**arguments)
 
             return self._session.run(self._service, operation, act)
 
@@ -129,20 +131,32 @@ def _run_instances(session: FakeSession, arguments: dict[str, Any]) -> Any:
             raise refuse("RunInstances", code)
         if len(arguments["UserData"].encode()) > 16 * 1024:
             raise refuse("RunInstances", "InvalidParameterValue", "user data is limited to 16384 bytes")
-        wanted = arguments["MaxCount"]
-        count = min(session.grants.pop(0), wanted) if session.grants else wanted
+        count = _granted(session, arguments)
         real = copy.deepcopy(arguments) | {"MinCount": count, "MaxCount": count}
-        made = [item["InstanceId"] for item in real_client("ec2").run_instances(**real)["Instances"]]
+        made = [item["InstanceId"] for item in session.backend("ec2").run_instances(**real)["Instances"]]
         session.launches.append(arguments)
         session.launch_times |= dict.fromkeys(made, session.clock())
         known = session.tokens[arguments["ClientToken"]] = (copy.deepcopy(arguments), made)
-    found = real_client("ec2").describe_instances(InstanceIds=known[1])
+    found = session.backend("ec2").describe_instances(InstanceIds=known[1])
     items = [item for group in found["Reservations"] for item in group["Instances"]]
     return {"Instances": [_corrected(session, item) for item in items]}
 
 
+def _granted(session: FakeSession, arguments: dict[str, Any]) -> int:
+    """How many of the instances asked for there are, by type and subnet where that is told."""
+    wanted: int = arguments["MaxCount"]
+    place = arguments["InstanceType"], arguments.get("SubnetId", "")
+    free = session.capacity.get(place)
+    if free is not None:
+        if free < arguments["MinCount"]:
+            raise refuse("RunInstances", "InsufficientInstanceCapacity")
+        wanted = min(free, wanted)
+        session.capacity[place] = free - wanted
+    return min(session.grants.pop(0), wanted) if session.grants else wanted
+
+
 def _describe_instances(session: FakeSession, arguments: dict[str, Any]) -> Any:
-    found = real_client("ec2").describe_instances(**arguments)
+    found = session.backend("ec2").describe_instances(**arguments)
     for group in found["Reservations"]:
         group["Instances"] = [
             _corrected(session, item) for item in group["Instances"] if item["InstanceId"] not in session.hidden
@@ -151,7 +165,7 @@ def _describe_instances(session: FakeSession, arguments: dict[str, Any]) -> Any:
 
 
 def _terminate_instances(session: FakeSession, arguments: dict[str, Any]) -> Any:
-    done = real_client("ec2").terminate_instances(**arguments)
+    done = session.backend("ec2").terminate_instances(**arguments)
     for instance in arguments["InstanceIds"]:
         session.end_times.setdefault(instance, session.clock())
     return done
@@ -166,19 +180,12 @@ def _corrected(session: FakeSession, item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _record_invoke(session: FakeSession, arguments: dict[str, Any]) -> Any:
-    _check("lambda", "Invoke", arguments)
+    check_arguments("lambda", "invoke", arguments)
     session.invoked.append(arguments)
     return {"StatusCode": 202}
 
 
 def _record_publish(session: FakeSession, arguments: dict[str, Any]) -> Any:
-    _check("sns", "Publish", arguments)
+    check_arguments("sns", "publish", arguments)
     session.published.append(arguments)
     return {"MessageId": "1"}
-
-
-def _check(service: str, operation: str, arguments: dict[str, Any]) -> None:
-    shape = botocore.session.get_session().get_service_model(service).operation_model(operation).input_shape
-    report = ParamValidator().validate(arguments, shape)
-    if report.has_errors():
-        raise AssertionError(report.generate_report())

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -182,15 +183,25 @@ class Rig:
 
 def client(endpoint: str, service: str, key: str, secret: str, token: str | None = None) -> Any:
     """A boto3 client that tries once."""
-    return boto3.session.Session().client(
-        service,
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=key,
-        aws_secret_access_key=secret,
-        aws_session_token=token,
-        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=20),
-    )
+    with _making:
+        return _session().client(
+            service,
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id=key,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
+            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, read_timeout=20),
+        )
+
+
+_making = threading.Lock()
+
+
+@lru_cache(maxsize=1)
+def _session() -> Any:
+    """One for all: what it has read of AWS's models serves every client."""
+    return boto3.session.Session()
 
 
 @contextmanager
@@ -215,7 +226,7 @@ def running_edge(folder: Path, iam: Callable[[str], Any] | None = None) -> Itera
     edge = Edge(
         listener,
         Address(None, base.server_port),
-        Desk({"ec2": service}, Guard(vault, principals, time.time)),
+        Desk([service], Guard(vault, principals, time.time)),
         watch,
         lambda: {"name": "rig"},
     )

@@ -244,8 +244,8 @@ class TestExports:
 
 
 def test_other_operations_and_parameters_are_refused_by_name(rig: Rig) -> None:
-    with pytest.raises(ServiceError, match="does not support DetectStackDrift") as caught:
-        rig.service.perform(Call("DetectStackDrift", {"StackName": "s"}, REGION, ROOT, "r"))
+    with pytest.raises(ServiceError, match="does not support CreateStackSet") as caught:
+        rig.service.perform(Call("CreateStackSet", {"StackSetName": "s"}, REGION, ROOT, "r"))
     assert caught.value.code == "UnsupportedOperation"
     with pytest.raises(ServiceError, match="does not support RoleARN of CreateStack"):
         rig.create(template(A=thing()), RoleARN="arn:aws:iam::000000000000:role/x")

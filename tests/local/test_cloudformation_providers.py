@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from ncap_iac.local.cloud import RunningCloud
+from ncap_iac.local.cloudformation.drift import property_differences
 from ncap_iac.local.cloudformation.provider import Provider, ResourceError, Surface
 from ncap_iac.local.cloudformation.providers import PROVIDERS, all_providers
 from ncap_iac.local.cloudformation.readback import differences
@@ -229,6 +230,7 @@ def functions(scene: Scene) -> Pair:
         "LoggingConfig": {"LogFormat": "JSON", "LogGroup": "/own"},
         "TracingConfig": {"Mode": "Active"},
         "EphemeralStorage": {"Size": 1024},
+        "KmsKeyArn": f"arn:aws:kms:us-east-1:{scene.account}:key/{scene.key}",
         "Tags": TAGS,
     }
     second = {
@@ -297,17 +299,18 @@ def inline_policies(scene: Scene) -> Pair:
 
 @round_trip("AWS::IAM::Group")
 def groups(scene: Scene) -> Pair:
-    shared = {"GroupName": "round-trip", "Path": "/neurocaas/"}
-    first = {**shared, "Policies": [{"PolicyName": "one", "PolicyDocument": policy("s3:GetObject")}]}
-    return first, {**shared, "ManagedPolicyArns": ["arn:aws:iam::aws:policy/ReadOnlyAccess"]}
+    shared = {"GroupName": "round-trip"}
+    inline = [{"PolicyName": "one", "PolicyDocument": policy("s3:GetObject")}]
+    first = {**shared, "Path": "/neurocaas/", "Policies": inline}
+    return first, {**shared, "Path": "/elsewhere/", "ManagedPolicyArns": ["arn:aws:iam::aws:policy/ReadOnlyAccess"]}
 
 
 @round_trip("AWS::IAM::User")
 def users(scene: Scene) -> Pair:
-    shared = {"UserName": "round-trip", "Path": "/neurocaas/"}
+    shared = {"UserName": "round-trip"}
     inline = [{"PolicyName": "one", "PolicyDocument": policy("s3:GetObject")}]
-    first = {**shared, "Groups": ["scene"], "Policies": inline, "Tags": TAGS}
-    return first, {**shared, "Groups": ["scene-two"], "Tags": OTHER_TAGS}
+    first = {**shared, "Path": "/neurocaas/", "Groups": ["scene"], "Policies": inline, "Tags": TAGS}
+    return first, {**shared, "Path": "/elsewhere/", "Groups": ["scene-two"], "Tags": OTHER_TAGS}
 
 
 @round_trip("AWS::IAM::UserToGroupAddition")
@@ -439,7 +442,13 @@ def ssm_parameters(scene: Scene) -> Pair:
 
 @round_trip("AWS::SecretsManager::Secret")
 def secrets(scene: Scene) -> Pair:
-    first = {"Name": "/round/trip", "Description": "d", "SecretString": '{"k": "1"}', "Tags": TAGS}
+    first = {
+        "Name": "/round/trip",
+        "Description": "d",
+        "KmsKeyId": scene.key,
+        "SecretString": '{"k": "1"}',
+        "Tags": TAGS,
+    }
     return first, {"Name": "/round/trip", "SecretString": '{"k": "2"}', "Tags": OTHER_TAGS}
 
 
@@ -523,7 +532,8 @@ def launch_templates(scene: Scene) -> Pair:
 
     shared = {"LaunchTemplateName": "round-trip"}
     first = {**shared, "LaunchTemplateData": data, "TagSpecifications": tagged(TAGS)}
-    changed = {**data, "InstanceType": "m7i.xlarge"}
+    own = {**disk, "KmsKeyId": f"arn:aws:kms:us-east-1:{scene.account}:key/{scene.key}"}
+    changed = {**data, "BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "Ebs": own}]}
     return first, {**shared, "LaunchTemplateData": changed, "TagSpecifications": tagged(OTHER_TAGS)}
 
 
@@ -559,6 +569,8 @@ def test_everything_declared_comes_back(scene: Scene, kind: str) -> None:
     if provider.name is not None:
         assert provider.find(first) == physical_id
     assert said(provider, physical_id, first) == []
+    observed = provider.observe(physical_id, first, ())
+    assert property_differences(first, observed or {}, exact=provider.exact, ordered=provider.ordered) == ()
     provider.apply(physical_id, first, second)
     assert said(provider, physical_id, second, first) == []
     provider.apply(physical_id, second, first)

@@ -292,7 +292,7 @@ def test_a_parameter_with_the_value_of_what_happens_anyway_is_taken(cloud: Cloud
 
 
 def test_injected_faults_meet_as_many_launches_as_were_asked_for(cloud: Cloud) -> None:
-    cloud.service.inject(Fault(remaining=2))
+    cloud.service.faults.arm(Fault(remaining=2))
     later = cloud.restarted()
     try:
         for _ in range(2):
@@ -303,21 +303,21 @@ def test_injected_faults_meet_as_many_launches_as_were_asked_for(cloud: Cloud) -
 
 
 def test_a_partial_launch_gives_what_there_is(cloud: Cloud) -> None:
-    cloud.service.inject(Fault(granted=3))
+    cloud.service.faults.arm(Fault(granted=3))
     assert len(cloud.run(MaxCount=5)) == 3
-    cloud.service.inject(Fault(granted=3))
+    cloud.service.faults.arm(Fault(granted=3))
     request = cloud.request(MinCount=4, MaxCount=5)
     assert cloud.refused("RunInstances", **request).code == "InsufficientInstanceCapacity"
 
 
 def test_a_fault_can_be_of_one_type_only(cloud: Cloud) -> None:
-    cloud.service.inject(Fault(instance_types=("g5.xlarge",)))
+    cloud.service.faults.arm(Fault(instance_types=("g5.xlarge",)))
     assert len(cloud.run()) == 1
     assert cloud.refused("RunInstances", **cloud.request(InstanceType="g5.xlarge")).status == 500
 
 
 def test_a_refused_token_can_be_used_again(cloud: Cloud) -> None:
-    cloud.service.inject(Fault())
+    cloud.service.faults.arm(Fault())
     request = cloud.request(ClientToken="again")
     assert cloud.refused("RunInstances", **request).code == "InsufficientInstanceCapacity"
     assert len(cloud.call("RunInstances", **request)["Instances"]) == 1

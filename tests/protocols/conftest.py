@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fakes.platform import FakePlatform, deployed_platform
+from tests.fakes.platform import FakePlatform, deployed_platform, memory_platform
 
 
 @pytest.fixture
@@ -20,3 +20,9 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePlatform]:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     with deployed_platform() as found:
         yield found
+
+
+@pytest.fixture
+def memory() -> FakePlatform:
+    """The same on AWS in memory."""
+    return memory_platform()

@@ -47,7 +47,8 @@ def test_the_launch_is_as_the_contract_says(platform: FakePlatform) -> None:
     assert manifest["durationMinutes"] == 30
     assert [item["label"] for item in manifest["attempts"]] == ["x.csv", "y.csv"]
     assert manifest["config"]["key"] == "demo/configs/c.json"
-    assert "BlockDeviceMappings" not in launch
+    disk = {"VolumeSize": 20, "VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
+    assert launch["BlockDeviceMappings"] == [{"DeviceName": "/dev/xvda", "Ebs": disk}]
 
 
 def test_a_larger_dataset_size_enlarges_the_volume_and_the_reservation(platform: FakePlatform) -> None:

@@ -148,14 +148,14 @@ def test_a_job_above_the_budget_is_refused_with_the_figures(platform: FakePlatfo
     assert len(platform.instances) == 1
     end = platform.result("job__kalman-lds_2", "end")
     assert "the job may cost up to $0.10" in end
-    assert "of the budget of $0.15 only $0.05 is left" in end
+    assert "only $0.05 is left of the budget of $0.15 for this analysis" in end
 
 
 def test_a_budget_of_zero_means_zero(platform: FakePlatform) -> None:
     platform.set_budget("0")
     platform.upload()
     platform.submit()
-    _assert_refused(platform, JOB, "of the budget of $0.00 only $0.00 is left")
+    _assert_refused(platform, JOB, "only $0.00 is left of the budget of $0.00 for this analysis")
 
 
 @pytest.mark.parametrize(

@@ -104,3 +104,88 @@ def test_a_destroyed_analysis_keeps_its_data_and_takes_it_over_when_deployed_aga
     assert kept == b"kept"
     assert laboratory.client("s3").get_object(Bucket="faulty", Key="demo/inputs/kept.txt")["Body"].read() == b"kept"
     assert laboratory.ncap("blueprint", "plan", "faulty", "--output", "json").data["changes"] == []
+
+
+def write_profile(laboratory: Laboratory, name: str, **members: list[str]) -> None:
+    """A profile of groups that all may use `faulty`."""
+    folder = laboratory.project / "user_profiles" / name
+    folder.mkdir(exist_ok=True)
+    groups = [
+        {"AffiliateName": group, "UserNames": people, "Pipelines": ["faulty"], "Budget": {"faulty": 1}}
+        for group, people in members.items()
+    ]
+    (folder / "user_config_template.json").write_text(json.dumps({"UXData": {"Affiliates": groups}}))
+
+
+def test_a_saved_plan_is_applied_exactly_once_and_refused_when_it_was_overtaken(
+    laboratory: Laboratory, tmp_path: Path
+) -> None:
+    write_profile(laboratory, "saved", savers=["saver"])
+    file = str(tmp_path / "plan.json")
+
+    laboratory.ncap("profile", "plan", "saved", "--tag", "CostCenter=42", "--save", file)
+    write_profile(laboratory, "saved", others=["other"])
+    applied = laboratory.ncap("profile", "deploy", "--plan", file, folder=tmp_path)
+    again = laboratory.ncap("profile", "deploy", "--plan", file, check=False)
+    (stack,) = laboratory.client("cloudformation").describe_stacks(StackName="neurocaas-users-saved")["Stacks"]
+    tags = laboratory.client("iam").list_user_tags(UserName="saver")["Tags"]
+    shown = laboratory.ncap("profile", "diff", "saved").out
+    laboratory.ncap("profile", "destroy", "saved", "--yes")
+
+    assert "neurocaas-users-saved deployed" in applied.out
+    assert again.code == 1
+    assert "changed since" in again.err
+    assert {"Key": "CostCenter", "Value": "42"} in stack["Tags"]
+    assert {"Key": "CostCenter", "Value": "42"} in tags
+    assert "-  UserName: saver" in shown
+    assert "+  UserName: other" in shown
+    assert "CostCenter" not in shown
+
+
+def test_a_change_by_another_hand_is_drift(laboratory: Laboratory) -> None:
+    write_profile(laboratory, "drifting", drifters=["drifter"])
+    laboratory.ncap("profile", "deploy", "drifting")
+    before = laboratory.ncap("profile", "drift", "drifting", "--output", "json").data
+    name = "/neurocaas/budgets/drifters/faulty"
+    laboratory.client("ssm").put_parameter(Name=name, Value="999", Overwrite=True)
+
+    found = laboratory.ncap("profile", "drift", "drifting", "--output", "json", check=False)
+    laboratory.ncap("profile", "destroy", "drifting", "--yes")
+
+    assert (before["drifted"], before["drifts"]) == (False, [])
+    assert found.code == 1
+    assert [(it["name"], it["property"], it["expected"], it["found"]) for it in found.data["drifts"]] == [
+        (name, "Value", "1", "999")
+    ]
+
+
+def test_stages_share_an_account_without_meeting(laboratory: Laboratory) -> None:
+    write_profile(laboratory, "staged", stagers=["stager"])
+    laboratory.ncap("profile", "deploy", "staged")
+    laboratory.ncap("profile", "deploy", "staged", "--stage", "dev")
+    key, development_key = laboratory.member_key("stager"), laboratory.member_key("stager-dev")
+
+    laboratory.ncap("profile", "destroy", "staged", "--stage", "dev", "--yes")
+    plan = laboratory.ncap("profile", "plan", "staged", "--output", "json").data
+    laboratory.ncap("profile", "destroy", "staged", "--yes")
+
+    assert key["group"] == "stagers"
+    assert development_key["group"] == "stagers-dev"
+    assert key["AccessKeyId"] != development_key["AccessKeyId"]
+    assert [stack["outcome"] for stack in plan["stacks"]] == ["as wanted"]
+
+
+def test_of_two_deployments_at_once_the_second_is_refused_clearly_or_finds_it_done(laboratory: Laboratory) -> None:
+    write_profile(laboratory, "raced", racers=[f"racer{number}" for number in range(8)])
+    words = [sys.executable, "-m", "ncap_iac", "profile", "deploy", "raced"]
+    running = [
+        subprocess.Popen(words, cwd=laboratory.project, env=laboratory.environment(), stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    ends = [(process.communicate(timeout=120)[1], process.returncode) for process in running]
+    plan = laboratory.ncap("profile", "plan", "raced", "--output", "json").data
+    laboratory.ncap("profile", "destroy", "raced", "--yes")
+
+    assert sorted(code for _, code in ends) in ([0, 0], [0, 1])
+    assert all("changed since this was planned" in said for said, code in ends if code == 1)
+    assert [stack["outcome"] for stack in plan["stacks"]] == ["as wanted"]

@@ -37,7 +37,9 @@ def two_labs(laboratory: Laboratory) -> Iterator[Path]:
     before = blueprint.read_text()
     profile.parent.mkdir()
     profile.write_text(json.dumps({"UXData": {"Affiliates": [group("lab", "lab-ann"), group("lab2", "lab2-bob")]}}))
-    admitted = [{"AffiliateName": name, "UserNames": [], "UserInput": True} for name in ("lab", "lab2")]
+    admitted: list[dict[str, Any]] = [
+        {"AffiliateName": name, "UserNames": [], "UserInput": True} for name in ("lab", "lab2")
+    ]
     edit(blueprint, lambda document: document["UXData"]["Affiliates"].extend(admitted))
     laboratory.ncap("profile", "deploy", "labs", "--yes")
     laboratory.ncap("blueprint", "deploy", "faulty", "--yes")

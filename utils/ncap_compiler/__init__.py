@@ -13,7 +13,14 @@ if TYPE_CHECKING:
     from ncap_compiler.blueprint import Blueprint, dump_blueprint, load_blueprint
     from ncap_compiler.bundle import Bundle, bundle_files
     from ncap_compiler.compare import Change, compare_templates, describe_statement
-    from ncap_compiler.compiler import CompiledAnalysis, compile_account, compile_analysis, compile_users
+    from ncap_compiler.compiler import (
+        CompiledAnalysis,
+        CompiledUsers,
+        compile_account,
+        compile_analysis,
+        compile_users,
+        groups_in,
+    )
     from ncap_compiler.errors import DocumentError, Problem
     from ncap_compiler.parameters import load_parameters_schema
     from ncap_compiler.profile import Profile, dump_profile, load_profile
@@ -25,6 +32,7 @@ _HOMES = {
     "Bundle": "bundle",
     "Change": "compare",
     "CompiledAnalysis": "compiler",
+    "CompiledUsers": "compiler",
     "DocumentError": "errors",
     "Problem": "errors",
     "Profile": "profile",
@@ -37,6 +45,7 @@ _HOMES = {
     "describe_statement": "compare",
     "dump_blueprint": "blueprint",
     "dump_profile": "profile",
+    "groups_in": "compiler",
     "load_blueprint": "blueprint",
     "load_parameters_schema": "parameters",
     "load_profile": "profile",
@@ -50,6 +59,7 @@ __all__ = [
     "Bundle",
     "Change",
     "CompiledAnalysis",
+    "CompiledUsers",
     "DocumentError",
     "Problem",
     "Profile",
@@ -62,6 +72,7 @@ __all__ = [
     "describe_statement",
     "dump_blueprint",
     "dump_profile",
+    "groups_in",
     "load_blueprint",
     "load_parameters_schema",
     "load_profile",

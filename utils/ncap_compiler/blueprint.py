@@ -8,53 +8,16 @@ are in `blueprint_checks`. This module must not derive names or resources.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ncap_compiler import defaults
 from ncap_compiler.blueprint_checks import REFUSED_FIELDS, check_blueprint
 from ncap_compiler.document import Document, Json, read_document, render_json
-from ncap_compiler.errors import DocumentError
+from ncap_compiler.errors import DocumentError, Notice
+from ncap_compiler.ignored import BLUEPRINT_FIELDS, CONFIG, GROUPS, IgnoredField, ignored_fields
+from ncap_compiler.notices import blueprint_notices
 from ncap_compiler.shapes import check_shape
-from ncap_compiler.values import (
-    IgnoredField,
-    dollars,
-    ignored_fields,
-    put_at,
-    text_or_none,
-    texts,
-    whole,
-)
-
-_CONFIG = "/Lambda/LambdaConfig"
-
-_TOP_IGNORED = {
-    "PipelineVersion": "versions are computed from the content",
-    "STAGE": "every stack has the same parts",
-}
-_LAMBDA_IGNORED = {
-    "Requirements": "the bundle brings what it needs",
-    "Launch": "nothing reads it",
-}
-_CONFIG_IGNORED = {
-    "MONITOR": "the platform watches every instance",
-    "SHUTDOWN_BEHAVIOR": "instances always end by being terminated",
-    "LAUNCH": "a job manager always launches",
-    "IAM_ROLE": "every group has an instance role of its own",
-    "KEY_NAME": "production instances have no key pair",
-    "SECURITY_GROUPS": "instances have the account's security group",
-    "CONFIG": "nothing reads it",
-    "MISSING_CONFIG_ERROR": "the job manager writes its own messages",
-    "LOGFILE": "the job's log is its certificate",
-    "INDIR": "the folder is `inputs`",
-    "OUTDIR": "the folder is `results`",
-    "LOGDIR": "the folder is `logs`",
-}
-_GROUP_IGNORED = {
-    "UserInput": "a group always brings its own data",
-    "ContactEmail": "no mail is sent",
-    "PipelinePath": "nothing reads it",
-    "PipelineDir": "nothing reads it",
-}
+from ncap_compiler.values import dollars, put_at, text_or_none, texts, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +62,10 @@ class BlueprintGroup:
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """One analysis. `post_handler` is None when nothing runs after a job; `retention_days` None keeps results."""
+    """One analysis. `post_handler` is None when nothing runs after a job; `retention_days` None keeps results.
+
+    `notices` are about the document, not part of the analysis.
+    """
 
     analysis: str
     region: str | None
@@ -113,6 +79,7 @@ class Blueprint:
     retention_days: int | None
     schema: str | None
     ignored: tuple[IgnoredField, ...]
+    notices: tuple[Notice, ...] = field(default=(), compare=False)
 
     @property
     def title(self) -> str:
@@ -159,8 +126,8 @@ def dump_blueprint(blueprint: Blueprint) -> str:
     }
     if blueprint.retention_days is not None:
         root["Retention"] = blueprint.retention_days
-    for field in blueprint.ignored:
-        put_at(root, field.pointer, json.loads(field.value))
+    for unused in blueprint.ignored:
+        put_at(root, unused.pointer, json.loads(unused.value))
     return render_json(root)
 
 
@@ -187,9 +154,10 @@ def _dump_hardware(hardware: Hardware) -> dict[str, Json]:
 def _blueprint(document: Document) -> Blueprint:
     root = document.value
     retention = root.get("Retention")
+    ignored = ignored_fields(document, BLUEPRINT_FIELDS)
     return Blueprint(
         analysis=str(root["PipelineName"]),
-        region=text_or_none(root.get("REGION")) or text_or_none(document.get(f"{_CONFIG}/REGION")),
+        region=text_or_none(root.get("REGION")) or text_or_none(document.get(f"{CONFIG}/REGION")),
         description=Description(
             title=text_or_none(document.get("/Description/Title")),
             paper=text_or_none(document.get("/Description/Paper")),
@@ -197,19 +165,20 @@ def _blueprint(document: Document) -> Blueprint:
             contact=text_or_none(document.get("/Description/Contact")),
         ),
         code_uri=str(document.get("/Lambda/CodeUri")),
-        handler=str(document.get("/Lambda/Handler")),
+        handler=defaults.EARLIER_HANDLERS.get(handler := str(document.get("/Lambda/Handler")), handler),
         post_handler=text_or_none(document.get("/Lambda/PostHandler")) or None,
         post_trigger=text_or_none(document.get("/Lambda/PostTrigger")) or defaults.POST_TRIGGER,
         hardware=_hardware(document),
         groups=_groups(document),
         retention_days=whole(retention, 0) if retention is not None else None,
         schema=text_or_none(root.get("$schema")),
-        ignored=_ignored(document),
+        ignored=ignored,
+        notices=blueprint_notices(document, ignored),
     )
 
 
 def _hardware(document: Document) -> Hardware:
-    config = document.get(_CONFIG)
+    config = document.get(CONFIG)
     if not isinstance(config, dict):
         raise TypeError("checked documents have a LambdaConfig object")
     types = texts(config["INSTANCE_TYPE"])
@@ -231,24 +200,9 @@ def _hardware(document: Document) -> Hardware:
 
 
 def _groups(document: Document) -> tuple[BlueprintGroup, ...]:
-    groups = document.get("/UXData/Affiliates")
+    groups = document.get(GROUPS)
     return tuple(
         BlueprintGroup(str(group["AffiliateName"]), texts(group.get("UserNames")))
         for group in (groups if isinstance(groups, list) else [])
         if isinstance(group, dict)
-    )
-
-
-def _ignored(document: Document) -> tuple[IgnoredField, ...]:
-    groups = document.get("/UXData/Affiliates")
-    count = len(groups) if isinstance(groups, list) else 0
-    return (
-        *ignored_fields(document, "", _TOP_IGNORED),
-        *ignored_fields(document, "/Lambda", _LAMBDA_IGNORED),
-        *ignored_fields(document, _CONFIG, _CONFIG_IGNORED),
-        *(
-            field
-            for index in range(count)
-            for field in ignored_fields(document, f"/UXData/Affiliates/{index}", _GROUP_IGNORED)
-        ),
     )

@@ -10,22 +10,31 @@ import re
 from collections.abc import Callable, Iterator
 
 from ncap_compiler import defaults, names
-from ncap_compiler.document import Document, Json
+from ncap_compiler.document import Document, Json, did_you_mean
 from ncap_compiler.errors import Problem
-from ncap_compiler.values import texts
+from ncap_compiler.ignored import CONFIG, GROUPS
+from ncap_compiler.values import PLACEHOLDER, VALUES, texts
 
-_CONFIG = "/Lambda/LambdaConfig"
-_GROUPS = "/UXData/Affiliates"
+DEVELOPER_NOTES = ("container_history", "image_history", "script", "localenv", "remote_hist", "develop_history")
+"""Fields the predecessor's developer tool wrote into blueprints for itself."""
 
 REFUSED_FIELDS: dict[str, str] = {
     "/Steps": "Analyses of several steps are not carried out yet; deploy each step as a blueprint of its own.",
     "/SPOT": "Spot instances are not used yet; remove the field, jobs then run on demand.",
-    f"{_CONFIG}/SPOT": "Spot instances are not used yet; remove the field, jobs then run on demand.",
+    f"{CONFIG}/SPOT": "Spot instances are not used yet; remove the field, jobs then run on demand.",
+    **{
+        f"/{name}": "The predecessor's developer tool kept notes here; `ncap blueprint migrate` moves them aside."
+        for name in DEVELOPER_NOTES
+    },
 }
-"""Fields of the design that this release does not carry out, each with what to do."""
+"""Known fields that this release does not take, each with what to do."""
 
-MAX_PLACEHOLDERS = 4
-"""Values a command can take: bucket, dataset key, result path, config key."""
+_ORDER = f"{', '.join(VALUES[:-1])} and {VALUES[-1]}"
+
+
+_ROLE_OVERHEAD = len('"arn:aws-us-gov:iam::000000000000:role/neurocaas/instances/",')
+_ROLE_CHARACTERS = 9 * 6_000
+"""Of the ten policies of 6,144 characters a role takes (IAM quotas), what is left for the roles it may pass on."""
 
 
 def check_blueprint(document: Document, known_bad: frozenset[str]) -> tuple[Problem, ...]:
@@ -44,18 +53,22 @@ def _check_name(document: Document) -> Iterator[Problem]:
 
 
 def _check_regions(document: Document) -> Iterator[Problem]:
-    outer, inner = document.get("/REGION"), document.get(f"{_CONFIG}/REGION")
-    if isinstance(outer, str) and isinstance(inner, str) and outer != inner:
+    outer, inner = document.get("/REGION"), document.get(f"{CONFIG}/REGION")
+    if isinstance(outer, str) and isinstance(inner, str) and outer != inner and re.fullmatch("[a-z0-9-]+", outer):
         message = f"LambdaConfig.REGION is `{inner}` but REGION is `{outer}`"
-        yield document.problem("B206", f"{_CONFIG}/REGION", message, "Give both the same region, or leave one out.")
+        yield document.problem("B206", f"{CONFIG}/REGION", message, "Give both the same region, or leave one out.")
 
 
 def _check_handler(document: Document) -> Iterator[Problem]:
     handler = document.get("/Lambda/Handler")
-    if not isinstance(handler, str) or handler in defaults.HANDLERS:
+    if not isinstance(handler, str) or handler in defaults.HANDLERS or handler in defaults.EARLIER_HANDLERS:
         return
-    reason = defaults.REFUSED_HANDLERS.get(handler, "there is no such handler in the protocols folder")
-    hint = f"Use `{defaults.HANDLERS[0]}`."
+    today = defaults.HANDLERS[0]
+    if reason := defaults.REFUSED_HANDLERS.get(handler):
+        hint = f"With `{today}` and a command of four values every dataset is analysed on its own."
+    else:
+        reason = "there is no such handler in the protocols folder"
+        hint = did_you_mean(handler, defaults.HANDLERS) or f"Use `{today}`."
     yield document.problem("B203", "/Lambda/Handler", f"`{handler}` cannot be used: {reason}", hint)
 
 
@@ -81,58 +94,87 @@ def _check_code(document: Document) -> Iterator[Problem]:
         folder = document.get(f"/Lambda/{field}")
         if isinstance(folder, str) and folder and folder.rstrip("/") != defaults.CODE_URI:
             message = f"`{folder}` is not the protocols folder; functions are bundled from there only"
-            yield document.problem("B204", f"/Lambda/{field}", message, f"Use `{defaults.CODE_URI}`.")
+            yield document.problem(
+                "B204", f"/Lambda/{field}", message, f"Use `{defaults.CODE_URI}`; `migrate` writes it."
+            )
 
 
 def _check_instance_types(document: Document) -> Iterator[Problem]:
     for field in ("INSTANCE_TYPE", "ALLOWED_INSTANCE_TYPES"):
-        value = document.get(f"{_CONFIG}/{field}")
+        value = document.get(f"{CONFIG}/{field}")
         for index, kind in enumerate(texts(value)):
             replacement = defaults.RETIRED_FAMILIES.get(kind.partition(".")[0])
             if replacement is None:
                 continue
-            pointer = f"{_CONFIG}/{field}" if isinstance(value, str) else f"{_CONFIG}/{field}/{index}"
+            pointer = f"{CONFIG}/{field}" if isinstance(value, str) else f"{CONFIG}/{field}/{index}"
             offered = defaults.REPLACEMENT_TYPES.get(kind, f"a type of family {replacement}")
             yield document.problem("B202", pointer, f"EC2 no longer starts `{kind}`", f"Try `{offered}`.")
 
 
 def _check_command(document: Document) -> Iterator[Problem]:
-    ami, command = document.get(f"{_CONFIG}/AMI"), document.get(f"{_CONFIG}/COMMAND")
-    pointer = f"{_CONFIG}/COMMAND"
+    ami, command = document.get(f"{CONFIG}/AMI"), document.get(f"{CONFIG}/COMMAND")
+    pointer = f"{CONFIG}/COMMAND"
     if command is None and isinstance(ami, str) and re.fullmatch("ami-[0-9a-f]+", ami):
-        hint = "Name the shell command with a `{}` for bucket, dataset key, result path and config key each."
+        hint = f"Name the shell command with a `{PLACEHOLDER}` for {_ORDER} each."
         yield document.problem("B101", pointer, "`COMMAND` is missing; a literal AMI brings no workflow", hint)
     if not isinstance(command, str):
         return
-    count = command.count("{}")
-    if count > MAX_PLACEHOLDERS:
-        message = f"the command has {count} `{{}}`; there are {MAX_PLACEHOLDERS} values to fill in"
-        yield document.problem("B205", pointer, message, "They are bucket, dataset key, result path and config key.")
+    yield from _check_placeholders(document, pointer, command)
     if "\0" in command:
         yield document.problem("B205", pointer, "the command holds a NUL character", "Remove it.")
-    if "{}" in _single_quoted(command):
-        message = "a `{}` stands inside single quotes, where the shell fills nothing in"
-        yield document.problem("B205", pointer, message, 'Use double quotes: "{}".')
+    if PLACEHOLDER in _single_quoted(command):
+        message = f"a `{PLACEHOLDER}` stands inside single quotes, where the shell fills nothing in"
+        yield document.problem("B205", pointer, message, f'Use double quotes: "{PLACEHOLDER}".')
+
+
+def _check_placeholders(document: Document, pointer: str, command: str) -> Iterator[Problem]:
+    """Protocols of earlier generations filled in other values: which ones, a machine cannot know."""
+    handler, count = document.get("/Lambda/Handler"), command.count(PLACEHOLDER)
+    if isinstance(handler, str) and handler in defaults.EARLIER_HANDLERS and count != len(VALUES):
+        message = (
+            f"the command has {count} `{PLACEHOLDER}`, as an early generation of `{handler}` filled them in; "
+            f"today there are {len(VALUES)}: {_ORDER}"
+        )
+        hint = (
+            f"Write it with four `{PLACEHOLDER}` in that order (the fourth is the key of the job's config file), "
+            f"and name the handler `{defaults.HANDLERS[0]}`."
+        )
+        yield document.problem("B205", pointer, message, hint)
+    elif count > len(VALUES):
+        message = f"the command has {count} `{PLACEHOLDER}`; there are {len(VALUES)} values to fill in"
+        yield document.problem("B205", pointer, message, f"They are {_ORDER}.")
 
 
 def _check_settings(document: Document) -> Iterator[Problem]:
-    launch = document.get(f"{_CONFIG}/LAUNCH")
+    launch = document.get(f"{CONFIG}/LAUNCH")
     if launch is not None and str(launch).casefold() != "true":
         message = "LAUNCH is false: a job manager that launches nothing does not exist"
-        yield document.problem("B209", f"{_CONFIG}/LAUNCH", message, "Use `DEPLOY_LIMIT: 0` to let jobs wait.")
-    groups = document.get(_GROUPS)
+        yield document.problem("B209", f"{CONFIG}/LAUNCH", message, "Use `DEPLOY_LIMIT: 0` to let jobs wait.")
+    groups = document.get(GROUPS)
     for index, group in enumerate(groups if isinstance(groups, list) else []):
         if isinstance(group, dict) and group.get("UserInput") is False:
             message = "UserInput is false: jobs start from submissions of the group only"
-            yield document.problem("B209", f"{_GROUPS}/{index}/UserInput", message, "Set it to true or remove it.")
+            yield document.problem("B209", f"{GROUPS}/{index}/UserInput", message, "Set it to true or remove it.")
 
 
 def _check_groups(document: Document) -> Iterator[Problem]:
-    yield from check_group_names(document, document.get(_GROUPS), "B207", "B208")
+    groups = document.get(GROUPS)
+    yield from check_group_names(document, groups, "B207", "B208")
+    listed = [
+        group.get("AffiliateName") for group in (groups if isinstance(groups, list) else []) if isinstance(group, dict)
+    ]
+    length = sum(len(names.instance_role(name)) + _ROLE_OVERHEAD for name in listed if isinstance(name, str))
+    if length > _ROLE_CHARACTERS:
+        message = (
+            f"the names of the roles of these {len(listed)} groups take {length:,} characters; the policies of the "
+            f"job manager, which may start instances with these roles only, hold {_ROLE_CHARACTERS:,}"
+        )
+        hint = "Give groups shorter names, or deploy the analysis a second time under another PipelineName."
+        yield document.problem("B211", GROUPS, message, hint)
 
 
 def check_group_names(document: Document, groups: Json, bad_id: str, collision_id: str) -> Iterator[Problem]:
-    """Problems of the names under `/UXData/Affiliates`: unusable, or equal to another but for case.
+    """Problems of the names under `/UXData/Affiliates`: unusable, or with derived names equal to those of another.
 
     IAM compares names without case, so `Lab` and `lab` would be one role.
     """
@@ -141,15 +183,18 @@ def check_group_names(document: Document, groups: Json, bad_id: str, collision_i
         name = group.get("AffiliateName") if isinstance(group, dict) else None
         if not isinstance(name, str):
             continue
-        pointer = f"{_GROUPS}/{index}/AffiliateName"
+        pointer = f"{GROUPS}/{index}/AffiliateName"
         if reason := names.why_not_a_group(name):
             yield document.problem(bad_id, pointer, f"group `{name}` cannot be used: {reason}", "Choose another name.")
-        if name.casefold() in first:
-            other, line = first[name.casefold()]
+        derived = {found.casefold() for found in names.derived_of_group(name)}
+        shared = sorted(derived & first.keys())
+        if shared:
+            other, line = first[shared[0]]
             what = f"group `{name}` is listed twice" if other == name else f"groups `{other}` and `{name}`"
-            message = f"{what} (line {line}): both would have the role `{names.instance_role(name)}`"
+            message = f"{what} (line {line}): both would have the IAM {shared[-1]}"
             yield document.problem(collision_id, pointer, message, "Keep one of them, or rename one.")
-        first.setdefault(name.casefold(), (name, document.line(pointer)))
+        for found in derived:
+            first.setdefault(found, (name, document.line(pointer)))
 
 
 def _single_quoted(command: str) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ncap_compiler.document import Json
+from ncap_compiler.permissions import Resources, permissions
 from ncap_compiler.words import describe_statement
 
 __all__ = ["CREATE_ONLY", "Change", "Verb", "compare_templates", "describe_statement"]
@@ -53,6 +54,7 @@ CREATE_ONLY: dict[str, frozenset[str]] = {
     "AWS::IAM::AccessKey": frozenset({"Serial", "UserName"}),
     "AWS::IAM::Group": frozenset({"GroupName"}),
     "AWS::IAM::InstanceProfile": frozenset({"InstanceProfileName", "Path"}),
+    "AWS::IAM::ManagedPolicy": frozenset({"Description", "ManagedPolicyName", "Path"}),
     "AWS::IAM::Role": frozenset({"Path", "RoleName"}),
     "AWS::IAM::User": frozenset({"UserName"}),
     "AWS::IAM::UserToGroupAddition": frozenset(),
@@ -79,23 +81,24 @@ def compare_templates(before: str | None, after: str | None) -> tuple[Change, ..
     """What becomes different from `before` to `after` (None: no stack), by logical id."""
     deployed, wanted = _resources(before), _resources(after)
     return tuple(
-        change
-        for name in sorted({*deployed, *wanted})
-        if (change := _change(name, deployed.get(name), wanted.get(name))) is not None
+        change for name in sorted({*deployed, *wanted}) if (change := _change(name, deployed, wanted)) is not None
     )
 
 
-def _resources(template: str | None) -> dict[str, dict[str, Json]]:
+def _resources(template: str | None) -> Resources:
     found: Json = json.loads(template).get("Resources", {}) if template else {}
     if not isinstance(found, dict):
         return {}
     return {name: resource for name, resource in found.items() if isinstance(resource, dict)}
 
 
-def _change(name: str, before: dict[str, Json] | None, after: dict[str, Json] | None) -> Change | None:
+def _change(name: str, deployed: Resources, wanted: Resources) -> Change | None:
+    before, after = deployed.get(name), wanted.get(name)
     if before == after:
         return None
-    granted, revoked = _permissions(before, after)
+    had, has = permissions(name, deployed), permissions(name, wanted)
+    granted = tuple(line for line in has if line not in had)
+    revoked = tuple(line for line in had if line not in has)
     if before is None or after is None:
         present = after if after is not None else before or {}
         return Change(
@@ -132,29 +135,3 @@ def _differing(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterato
 
 def _attributes(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[str]:
     return (name for name in _differing(before, after) if name != "Properties")
-
-
-def _permissions(
-    before: Mapping[str, Json] | None, after: Mapping[str, Json] | None
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    had, has = tuple(_sentences(before)), tuple(_sentences(after))
-    return tuple(line for line in has if line not in had), tuple(line for line in had if line not in has)
-
-
-def _sentences(resource: Mapping[str, Json] | None) -> Iterator[str]:
-    if resource is None:
-        return
-    properties = _properties(resource)
-    named = (properties.get(key) for key in ("RoleName", "GroupName", "UserName"))
-    who = next((name for name in named if isinstance(name, str)), None)
-    policies = properties.get("Policies")
-    documents = (
-        [policy.get("PolicyDocument") for policy in policies if isinstance(policy, dict)]
-        if isinstance(policies, list)
-        else []
-    )
-    for document in (*documents, properties.get("PolicyDocument"), properties.get("AssumeRolePolicyDocument")):
-        statements = document.get("Statement") if isinstance(document, dict) else None
-        for statement in statements if isinstance(statements, list) else []:
-            if isinstance(statement, dict):
-                yield describe_statement(statement, who=who)

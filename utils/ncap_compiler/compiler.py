@@ -6,15 +6,16 @@ Equal arguments give equal text. Nothing is read, asked or remembered.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ncap_compiler import names
 from ncap_compiler.blueprint import Blueprint
 from ncap_compiler.document import Json
 from ncap_compiler.parameters import load_parameters_schema
-from ncap_compiler.profile import Profile
-from ncap_compiler.template import render_template
+from ncap_compiler.placement import Weight, place
+from ncap_compiler.profile import Group, Profile
+from ncap_compiler.template import render_structure, render_template
 from ncap_compiler.version import version_document
 
 _SHA256 = re.compile("[0-9a-f]{64}")
@@ -28,6 +29,16 @@ class CompiledAnalysis:
     template: str
     version_id: str
     version_document: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledUsers:
+    """One of the users stacks of a profile: its number (from 1), and the groups it holds."""
+
+    stack_name: str
+    number: int
+    template: str
+    groups: tuple[str, ...]
 
 
 def compile_account(bundle_sha256: str) -> str:
@@ -62,12 +73,47 @@ def compile_analysis(
     )
 
 
-def compile_users(profile: Profile, *, name: str) -> str:
-    """The template of a profile's users stack; `name` is the profile's folder."""
+def compile_users(
+    profile: Profile, *, name: str, placement: Mapping[str, int] | None = None
+) -> tuple[CompiledUsers, ...]:
+    """The users stacks of a profile, by number; `name` is the profile's folder.
+
+    `placement`: group -> number of the stack it is deployed in (see `groups_in`); such a group stays there. Others go
+    to the first stack with room. Raises DocumentError when a group has outgrown its stack or IAM's limits.
+    """
     from ncap_compiler.stacks.users import build_users
 
+    everyone = profile.groups
+    by_name = {group.name: group for group in everyone}
+    found = []
+    for number, held in place(_weights(everyone, name), placement or {}).items():
+        stack = names.users_stack(name, number)
+        groups = [by_name[group] for group in held]
+        structure = build_users(groups, everyone=everyone, number=number, stack=stack)
+        found.append(CompiledUsers(stack, number, render_template(structure, stack=stack), held))
+    return tuple(found)
+
+
+def groups_in(template: Mapping[str, Json]) -> tuple[str, ...]:
+    """The groups a deployed users stack holds, as its template says; none for other templates."""
+    from ncap_compiler.stacks.users import named_groups
+
+    return named_groups(template)
+
+
+def _weights(groups: Sequence[Group], name: str) -> dict[str, Weight]:
+    """What each group takes of a stack, with all that others let it read."""
+    from ncap_compiler.stacks.users import group_resources, shared_policies
+
     stack = names.users_stack(name)
-    return render_template(build_users(profile, stack=stack), stack=stack)
+    shared = {group.name: shared_policies(group) if group.collaborators else () for group in groups}
+    found = {}
+    for group in groups:
+        own = [resource.to_dict() for resource in group_resources(group, stack)]
+        read = [policy for other in groups if group.name in other.collaborators for policy in shared[other.name]]
+        size = len(render_structure({"Resources": {str(place): item for place, item in enumerate([*own, *read])}}))
+        found[group.name] = Weight(len(own) + len(read), size)
+    return found
 
 
 def _digest(sha256: str) -> str:

@@ -35,18 +35,39 @@ SUBMISSION_SUFFIX = "submit.json"
 HANDLERS = ("submit_start.handler_develop",)
 """Job-manager protocols of this release."""
 
+EARLIER_HANDLERS: dict[str, str] = dict.fromkeys(
+    (
+        "submit_start.handler",
+        "submit_start.handler_log",
+        "submit_start.handler_log_dev",
+        "submit_start.handler_log_demo",
+    ),
+    HANDLERS[0],
+)
+"""Protocols of earlier generations, read as today's where the command takes the same four values."""
+
 REFUSED_HANDLERS: dict[str, str] = {
-    "submit_start.handler_ensemble": "ensembles are not started by a handler of their own in this release",
-    "submit_start.handler": "it belonged to an early generation with a command of three values",
-    "submit_start.handler_log": "it belonged to an early generation with a command of three values",
-    "submit_start.handler_log_dev": "it belonged to a generation with one bucket per user",
-    "submit_start.handler_log_demo": "it belonged to the demonstration protocol, which is gone",
-    "submit_start_legacy_wfield_preprocess.handler": "the widefield protocol is not part of this release",
+    "submit_start.handler_ensemble": "the job manager does not start ensembles yet",
+    "submit_start_legacy_wfield_preprocess.handler": (
+        "the job manager does not carry out the widefield protocol yet, whose command takes bucket, folder and file"
+    ),
 }
 """Handlers existing documents name that this release does not have, with the reason."""
 
 MISSING_POST_HANDLERS = ("postprocess.epipostprocess",)
 """Post-processing functions existing documents name that were never there."""
+
+# fmt: off
+REGIONS = frozenset({
+    "af-south-1", "ap-east-1", "ap-east-2", "ap-northeast-1", "ap-northeast-2", "ap-northeast-3", "ap-south-1",
+    "ap-south-2", "ap-southeast-1", "ap-southeast-2", "ap-southeast-3", "ap-southeast-4", "ap-southeast-5",
+    "ap-southeast-6", "ap-southeast-7", "ca-central-1", "ca-west-1", "cn-north-1", "cn-northwest-1", "eu-central-1",
+    "eu-central-2", "eu-north-1", "eu-south-1", "eu-south-2", "eu-west-1", "eu-west-2", "eu-west-3", "il-central-1",
+    "me-central-1", "me-south-1", "mx-central-1", "sa-east-1", "us-east-1", "us-east-2", "us-gov-east-1",
+    "us-gov-west-1", "us-west-1", "us-west-2",
+})
+# fmt: on
+"""AWS's regions; one that is not listed is accepted with a notice."""
 
 RETIRED_FAMILIES: dict[str, str] = {
     "p2": "g4dn",

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ncap_compiler.errors import DocumentError, Problem
+from ncap_compiler.errors import DocumentError, Notice, Problem
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 """Any JSON value."""
@@ -24,6 +24,8 @@ MAX_DEPTH = 64
 """Deepest nesting accepted; documents of people stay under ten."""
 
 _TOKEN = re.compile(r'[ \t\n\r]*("(?:[^"\\]|\\.)*"|[\[\]{}:,]|[^\s\[\]{}:,"]+)')
+
+_INDEX = re.compile("[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Document:
             name = unescape(part)
             if isinstance(found, dict) and name in found:
                 found = found[name]
-            elif isinstance(found, list) and name.isdigit() and int(name) < len(found):
+            elif isinstance(found, list) and _INDEX.fullmatch(name) and int(name) < len(found):
                 found = found[int(name)]
             else:
                 return None
@@ -56,6 +58,10 @@ class Document:
     def problem(self, problem_id: str, pointer: str, message: str, hint: str | None = None) -> Problem:
         """A problem placed at `pointer`."""
         return Problem(problem_id, self.file, pointer, self.line(pointer), message, hint)
+
+    def notice(self, notice_id: str, pointer: str, message: str, hint: str | None = None) -> Notice:
+        """A notice placed at `pointer`."""
+        return Notice(notice_id, self.file, pointer, self.line(pointer), message, hint)
 
 
 def decode_text(data: bytes, file: str) -> str:

@@ -13,11 +13,8 @@ LEDGER_TABLE = "neurocaas-ledger"
 LEDGER_OPEN_INDEX = "open"
 MONITOR_FUNCTION = "neurocaas-instance-monitor"
 SWEEPER_FUNCTION = "neurocaas-instance-sweeper"
-MONITOR_ROLE = "neurocaas-monitor"
-SWEEPER_ROLE = "neurocaas-sweeper"
 TOPIC = "neurocaas-notifications"
 DEAD_LETTER_QUEUE = "neurocaas-dead-letters"
-SECURITY_GROUP = "neurocaas-instances"
 BUDGET = "neurocaas-monthly"
 
 PATH = "/neurocaas/"
@@ -30,17 +27,25 @@ EXPORT_SECURITY_GROUP = "neurocaas-security-group"
 EXPORT_LEDGER_ARN = "neurocaas-ledger-arn"
 EXPORT_DEAD_LETTER_ARN = "neurocaas-dead-letter-arn"
 EXPORT_TOPIC_ARN = "neurocaas-topic-arn"
+EXPORT_SUBNETS = "neurocaas-subnets"
 
 STACK_TAG = "neurocaas:stack"
 ENVIRONMENT_TAG = "neurocaas:environment"
 
 MAX_IAM_NAME = 64
 """Characters of a Lambda function's, role's or user's name."""
+MAX_POLICIES = 10
+"""Managed policies of one role or IAM group."""
 MAX_GROUP_NAME = MAX_IAM_NAME - len("neurocaas-instance-")
 """Characters of a group's name: its instance role's name must fit."""
 
+HANDOVERS = "handovers/"
+"""Where the artifact bucket keeps who was given a key."""
+
 RESERVED_PREFIX = "neurocaas-"
 """Analyses may not begin so: their stacks and buckets would meet the platform's own."""
+TOTAL_BUDGET = "total"
+"""What a group may spend over all its analyses: kept beside the budgets of analyses, so none may have this name."""
 RESERVED_GROUPS = frozenset({"active", "debug", "logs", "versions"})
 """First key segments the platform writes itself, and the folder of running instances' records."""
 
@@ -56,9 +61,9 @@ def limited(name: str, limit: int = MAX_IAM_NAME) -> str:
     return f"{name[: limit - 9]}-{_digest(name)}"
 
 
-def users_stack(profile: str) -> str:
-    """Stack of the profile folder `profile`."""
-    return f"neurocaas-users-{profile}"
+def users_stack(profile: str, number: int = 1) -> str:
+    """Stack `number` (from 1) of the profile folder `profile`: the first holds all groups there is room for."""
+    return f"neurocaas-users-{profile}" if number == 1 else f"neurocaas-users-{profile}--{number}"
 
 
 def artifact_bucket(account: str = "${AWS::AccountId}", region: str = "${AWS::Region}") -> str:
@@ -91,6 +96,16 @@ def postprocess_function(analysis: str) -> str:
     return limited(f"neurocaas-postprocess-{analysis}")
 
 
+def monitor_role(region: str = "${AWS::Region}") -> str:
+    """Role of the monitor of a region; without an argument as text for `Fn::Sub`."""
+    return f"neurocaas-monitor-{region}"
+
+
+def sweeper_role(region: str = "${AWS::Region}") -> str:
+    """Role of the sweeper of a region; without an argument as text for `Fn::Sub`."""
+    return f"neurocaas-sweeper-{region}"
+
+
 def launch_template(analysis: str) -> str:
     """Launch template of the instances of `analysis`."""
     return f"neurocaas-{analysis}"
@@ -111,13 +126,43 @@ def iam_group(group: str) -> str:
     return f"neurocaas-{group}"
 
 
+def further_policy(holder: str, number: int) -> str:
+    """Policy `number` (from 2) of the role or group named `holder`: what its inline policy has no room for."""
+    return f"{holder}-{number}"
+
+
+def shared_policy(group: str, stack_number: int = 1, part: int = 1) -> str:
+    """What `group` lets its collaborators read: for the groups of one users stack, and by parts where one is too long.
+
+    No group's name holds `=`, so no two of these names meet.
+    """
+    return f"neurocaas-shared-{group}" + (f"={stack_number}={part}" if (stack_number, part) != (1, 1) else "")
+
+
+def derived_of_group(group: str) -> tuple[str, ...]:
+    """What IAM keeps of `group`, each as a kind and a name: a role, a group, and the policies they may have."""
+    holders = (instance_role(group), iam_group(group))
+    further = (further_policy(holder, number) for holder in holders for number in range(2, MAX_POLICIES + 2))
+    return (
+        f"role {instance_role(group)}",
+        f"group {iam_group(group)}",
+        *(f"policy {policy}" for policy in (shared_policy(group), *further)),
+    )
+
+
 def member_secret(member: str) -> str:
     """Secrets Manager name of a member's credentials."""
     return f"/neurocaas/members/{member}"
 
 
+def handover_key(member: str, access_key_id: str, number: int = 1) -> str:
+    """Key in the artifact bucket of the record that a member's key was handed over, for the `number`th time."""
+    again = "" if number == 1 else f"-{number}"
+    return f"{HANDOVERS}{member}/{access_key_id}{again}.json"
+
+
 def budget_parameter(group: str, analysis: str) -> str:
-    """SSM parameter with the budget of `group` for `analysis`, in USD."""
+    """SSM parameter with the budget of `group` for `analysis` (`TOTAL_BUDGET`: over all of them), in USD."""
     return f"/neurocaas/budgets/{group}/{analysis}"
 
 
@@ -135,6 +180,8 @@ def why_not_an_analysis(name: str) -> str | None:
         return "only lower-case letters, digits and hyphens, beginning with a letter and not ending in a hyphen"
     if name.startswith(RESERVED_PREFIX):
         return f"names beginning with `{RESERVED_PREFIX}` are the platform's own"
+    if name == TOTAL_BUDGET:
+        return "a group's budget over all its analyses is kept under this name"
     if name.startswith(("xn--", "sthree-", "amzn-s3-demo-")):
         return "S3 reserves names that begin so"
     if name.endswith(("-s3alias", "--ol-s3", "--x-s3", "--table-s3")):

@@ -29,19 +29,28 @@ def load_parameters_schema(text: str, *, file: str) -> Mapping[str, Json]:
 
 
 def _check(document: Document, pointer: str, schema: dict[str, Json]) -> Iterator[Problem]:
+    """Problems of a schema and of those within it. A default is tried only against a schema that makes sense."""
+    found = [*_check_own(document, pointer, schema), *_check_inner(document, pointer, schema)]
+    yield from found
+    if not found:
+        yield from _check_default(document, pointer, schema)
+
+
+def _check_own(document: Document, pointer: str, schema: dict[str, Json]) -> Iterator[Problem]:
     pattern = schema.get("pattern")
     if isinstance(pattern, str):
         try:
             re.compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             message = f"`{pattern}` is not a regular expression: {error}"
-            yield document.problem("M201", f"{pointer}/pattern", message)
-            return
+            yield document.problem("M201", f"{pointer}/pattern", message, "Mend it, or leave the pattern out.")
     for low, high in _PAIRS:
         lower, upper = schema.get(low), schema.get(high)
         if isinstance(lower, int | float) and isinstance(upper, int | float) and lower > upper:
             yield document.problem("M203", f"{pointer}/{low}", f"{low} {lower} is above {high} {upper}", "Swap them.")
-    yield from _check_default(document, pointer, schema)
+
+
+def _check_inner(document: Document, pointer: str, schema: dict[str, Json]) -> Iterator[Problem]:
     properties = schema.get("properties")
     for name, child in (properties if isinstance(properties, dict) else {}).items():
         if isinstance(child, dict):
@@ -56,7 +65,11 @@ def _check_default(document: Document, pointer: str, schema: dict[str, Json]) ->
         return
     from jsonschema import Draft202012Validator
 
-    for error in Draft202012Validator(schema).iter_errors(schema["default"]):
-        message = f"the default is refused by its own schema: {error.message}"
+    try:
+        error = next(Draft202012Validator(schema).iter_errors(schema["default"]), None)
+        reason = error.message if error is not None else ""
+    except OverflowError:
+        reason = "its number is too large to be compared"
+    if reason:
+        message = f"the default is refused by its own schema: {reason}"
         yield document.problem("M202", f"{pointer}/default", message, "Change the default or the limits.")
-        return

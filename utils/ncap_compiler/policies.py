@@ -4,6 +4,9 @@ People and instances of a group reach that group's folder and nothing else; the 
 that analysis; monitor and sweeper reach buckets only where the bucket says so. No write action has resource `*`, no
 AWS-managed policy is used, and only named instance roles may be passed on. Nothing else is decided here.
 
+Statements named `OwnKey…` are there only with the parameter `KmsKeyArn`: then data is under that key, and whoever
+reads or writes it needs the key too, through the services that hold the data and no other way.
+
 In S3 resource names `*` spans `/`, so `*/jobs/*` also matches `lab/inputs/jobs/x`: the control plane's own patterns
 are that wide, those of people and instances begin with the group's name.
 """
@@ -16,6 +19,7 @@ from ncap_compiler import names
 from ncap_compiler.document import Json
 from ncap_compiler.statements import (
     Imported,
+    Listed,
     Name,
     Statement,
     arn,
@@ -25,6 +29,10 @@ from ncap_compiler.statements import (
     policy_document,
     role_arn,
 )
+
+OWN_KEY = ("${KmsKeyArn}",)
+OWN_KEY_GIVEN = "OwnKeyGiven"
+"""The parameter that names the own key, and the condition that there is one."""
 
 MEMBER_FOLDERS = ("inputs", "configs", "submissions", "results")
 """Folders of a group its members see; `jobs` is the platform's."""
@@ -41,17 +49,21 @@ LEDGER_ACTIONS = (
 )
 """Items only: no role may change or delete the table."""
 
+FUNCTION_DATA = ("dynamodb", "s3", "sns", "sqs")
+"""Services through which functions use the own key."""
+
 
 def trust(service: str) -> dict[str, Json]:
     """Who may take a role: one AWS service."""
     return policy_document(Statement("Trust", ("sts:AssumeRole",), (), principals=(service,)))
 
 
-def member_policy(group: str, analyses: Sequence[str]) -> dict[str, Json]:
+def member_policy(group: str, analyses: Sequence[str], *, further: bool = False) -> dict[str, Json]:
     """Members of `group`: bring inputs and configs, submit, take results away; see nothing of other groups.
 
     Inputs cannot be read back, as the S3 contract has it. The folder itself may be listed only level by level
     (delimiter `/`), so that `jobs/` stays unseen. One statement a folder keeps the policy short: IAM counts it.
+    `further`: a policy beside a first one, for more analyses.
     """
     buckets = tuple(bucket_arn(analysis) for analysis in analyses)
 
@@ -69,14 +81,26 @@ def member_policy(group: str, analyses: Sequence[str]) -> dict[str, Json]:
         Statement("Configs", (*upload, "s3:DeleteObject", "s3:GetObject"), folder("configs")),
         Statement("Submissions", upload, folder("submissions")),
         Statement("Results", ("s3:DeleteObject", "s3:GetObject"), folder("results")),
+        *(() if further else (_own_key("s3"),)),
     )
 
 
-def instance_policy(group: str, analyses: Sequence[str]) -> dict[str, Json]:
+def shared_policy(group: str, analyses: Sequence[str]) -> dict[str, Json]:
+    """Members of a collaborator of `group`: list and read its results. Nothing else of it."""
+    buckets = tuple(bucket_arn(analysis) for analysis in analyses)
+    results = tuple(key for analysis in analyses for key in objects(analysis, f"{group}/results/*"))
+    return policy_document(
+        Statement("ListResults", ("s3:ListBucket",), buckets, (("StringLike", "s3:prefix", (f"{group}/results/*",)),)),
+        Statement("ReadResults", ("s3:GetObject",), results),
+        _own_key("s3"),
+    )
+
+
+def instance_policy(group: str, analyses: Sequence[str], *, further: bool = False) -> dict[str, Json]:
     """Instances working for `group`: read its data as it was submitted, write its results. Nothing else.
 
     Versions are listed to find the one a submission meant when a key was overwritten since. Results are read to see
-    whose a key is that is already taken.
+    whose a key is that is already taken. `further`: a policy beside a first one, for more analyses.
     """
     buckets = tuple(bucket_arn(analysis) for analysis in analyses)
     readable = tuple(
@@ -90,17 +114,18 @@ def instance_policy(group: str, analyses: Sequence[str]) -> dict[str, Json]:
         Statement("Read", ("s3:GetObject", "s3:GetObjectVersion"), readable),
         Statement("FindVersions", ("s3:ListBucketVersions",), buckets, versions),
         Statement("WriteResults", ("s3:AbortMultipartUpload", "s3:PutObject"), writable),
+        *(() if further else (_own_key("s3"),)),
     )
 
 
-def submit_policy(
-    analysis: str, groups: Sequence[str], *, instance_types: Sequence[str], environment: str | None
-) -> dict[str, Json]:
+def submit_policy(analysis: str, groups: Sequence[str], *, environment: str | None) -> dict[str, Json]:
     """The job manager of `analysis`: its ledger items, its bucket, its instances.
 
-    It may list its whole bucket: only then does S3 tell a missing key (404) from a forbidden one (403).
+    It may list its whole bucket: only then does S3 tell a missing key (404) from a forbidden one (403). `groups` are
+    those whose instance roles it may pass on by this policy; `pass_policy` has the others.
     """
     function = names.submit_function(analysis)
+    budgets = (names.budget_parameter("*", analysis), names.budget_parameter("*", names.TOTAL_BUDGET))
     return policy_document(
         _ledger(),
         Statement("ListBucket", ("s3:ListBucket",), (bucket_arn(analysis),)),
@@ -116,90 +141,94 @@ def submit_policy(
             objects(analysis, "*/jobs/*", "*/results/*/logs/certificate.txt", "*/results/*/process_results/end.txt"),
         ),
         Statement("ClearRunningRecords", ("s3:DeleteObject",), objects(analysis, "logs/active/*")),
-        Statement(
-            "ReadBudgets", ("ssm:GetParameter",), (arn("ssm", f"parameter{names.budget_parameter('*', analysis)}"),)
-        ),
-        *_launch(analysis, groups, instance_types=instance_types, environment=environment),
+        Statement("ReadBudgets", ("ssm:GetParameters",), tuple(arn("ssm", f"parameter{name}") for name in budgets)),
+        *_launch(analysis, environment),
+        *(_pass(groups) if groups else ()),
         Statement("ContinueQueue", ("lambda:InvokeFunction",), (arn("lambda", f"function:{function}"),)),
         *_report(function),
+        *_function_key(function, *FUNCTION_DATA),
+        *_volume_key(),
     )
 
 
-def _launch(
-    analysis: str, groups: Sequence[str], *, instance_types: Sequence[str], environment: str | None
-) -> tuple[Statement, ...]:
-    """Starting and ending instances of one analysis, in its environment, of its types, with its groups' roles."""
+def pass_policy(groups: Sequence[str]) -> dict[str, Json]:
+    """For job managers of many groups: the instance roles their first policy has no room for."""
+    return policy_document(*_pass(groups))
+
+
+def _pass(groups: Sequence[str]) -> tuple[Statement, ...]:
+    roles = tuple(role_arn(names.instance_role(name), names.INSTANCE_PATH) for name in groups)
+    to_ec2 = (("StringEquals", "iam:PassedToService", ("ec2.amazonaws.com",)),)
+    return (Statement("PassInstanceRoles", ("iam:PassRole",), roles, to_ec2),)
+
+
+def _launch(analysis: str, environment: str | None) -> tuple[Statement, ...]:
+    """Starting and ending instances of one analysis, in its environment, of its types.
+
+    Versions that are kept run their own images: those tagged with the environment, or listed one by one.
+    """
     run = ("ec2:RunInstances",)
-    tagged = ("StringEquals", "aws:RequestTag/analysis", (analysis,))
     instance = (
-        tagged,
-        ("StringEquals", "ec2:InstanceType", tuple(instance_types)),
+        ("StringEquals", "aws:RequestTag/analysis", (analysis,)),
+        ("StringEquals", "ec2:InstanceType", Listed("InstanceTypes")),
         ("StringEquals", "ec2:MetadataHttpTokens", ("required",)),
     )
     image = "arn:${AWS::Partition}:ec2:${AWS::Region}::image/"
     parts = (arn("ec2", "network-interface/*"), arn("ec2", "subnet/*"), arn("ec2", "volume/*"))
     group = Imported(arn("ec2", "security-group/${Imported}"), names.EXPORT_SECURITY_GROUP)
-    found = [
+    created = (("StringEquals", "ec2:CreateAction", ("RunInstances",)),)
+    own = (("StringEquals", "aws:ResourceTag/analysis", (analysis,)),)
+    same = (("StringEquals", f"ec2:ResourceTag/{names.ENVIRONMENT_TAG}", (environment or "",)),)
+    return (
         _see_instances(),
         Statement("LaunchFromTemplate", run, (arn("ec2", "launch-template/${LaunchTemplate}"),)),
         Statement("LaunchImage", run, (f"{image}${{ImageId}}",)),
+        Statement("LaunchKeptImages", run, Listed("EarlierImages"), when="EarlierImagesGiven"),
+        *((Statement("LaunchEarlierImages", run, (f"{image}*",), same),) if environment else ()),
         Statement("LaunchInstances", run, (arn("ec2", "instance/*"),), instance),
         Statement("LaunchParts", run, (*parts, group)),
-        Statement(
-            "TagAtLaunch",
-            ("ec2:CreateTags",),
-            (arn("ec2", "instance/*"), arn("ec2", "volume/*")),
-            (("StringEquals", "ec2:CreateAction", ("RunInstances",)),),
-        ),
-        Statement(
-            "EndInstances",
-            ("ec2:TerminateInstances",),
-            (arn("ec2", "instance/*"),),
-            (("StringEquals", "aws:ResourceTag/analysis", (analysis,)),),
-        ),
-    ]
-    if environment is not None:
-        same = (("StringEquals", f"ec2:ResourceTag/{names.ENVIRONMENT_TAG}", (environment,)),)
-        found.append(Statement("LaunchEarlierImages", run, (f"{image}*",), same))
-    if groups:
-        roles = tuple(role_arn(names.instance_role(name), names.INSTANCE_PATH) for name in groups)
-        to_ec2 = (("StringEquals", "iam:PassedToService", ("ec2.amazonaws.com",)),)
-        found.append(Statement("PassInstanceRoles", ("iam:PassRole",), roles, to_ec2))
-    return tuple(found)
+        Statement("TagAtLaunch", ("ec2:CreateTags",), (arn("ec2", "instance/*"), arn("ec2", "volume/*")), created),
+        Statement("EndInstances", ("ec2:TerminateInstances",), (arn("ec2", "instance/*"),), own),
+    )
 
 
 def postprocess_policy(analysis: str) -> dict[str, Json]:
     """The step after a job of `analysis`: read what the job left, write a config and a submission of its own."""
+    function = names.postprocess_function(analysis)
     return policy_document(
         Statement("ListBucket", ("s3:ListBucket",), (bucket_arn(analysis),)),
         Statement("Read", ("s3:GetObject",), objects(analysis, "*/configs/*", "*/results/*", "*/submissions/*")),
         Statement(
             "FollowUp", ("s3:PutObject",), objects(analysis, "*/configs/*", "*/submissions/*", "*/process_results/*")
         ),
-        *_report(names.postprocess_function(analysis)),
+        *_report(function),
+        *_function_key(function, "s3", "sns", "sqs"),
     )
 
 
 def monitor_policy() -> dict[str, Json]:
     """The monitor: ledger items, watching instances, ending the platform's own, waking job managers."""
-    return policy_document(_ledger(), *_watch(), *_report(names.MONITOR_FUNCTION, exported=False))
+    return _watch(names.MONITOR_FUNCTION)
 
 
 def sweeper_policy() -> dict[str, Json]:
     """The sweeper: what the monitor may do; its Query reaches the index of everything open."""
-    return policy_document(_ledger(), *_watch(), *_report(names.SWEEPER_FUNCTION, exported=False))
+    return _watch(names.SWEEPER_FUNCTION)
 
 
-def _watch() -> tuple[Statement, ...]:
+def _watch(function: str) -> dict[str, Json]:
     ours = (
         ("StringEquals", "aws:ResourceTag/PriceTracking", ("On",)),
         ("Null", "aws:ResourceTag/analysis", ("false",)),
     )
     functions = (arn("lambda", "function:neurocaas-submit-*"), arn("lambda", "function:neurocaas-postprocess-*"))
-    return (
+    return policy_document(
+        _ledger(),
         _see_instances(),
         Statement("EndInstances", ("ec2:TerminateInstances",), (arn("ec2", "instance/*"),), ours),
         Statement("WakeJobManagers", ("lambda:InvokeFunction",), functions),
+        *_report(function, exported=False),
+        *_function_key(function, *FUNCTION_DATA),
     )
 
 
@@ -228,6 +257,35 @@ def _report(function: str, *, exported: bool = True) -> tuple[Statement, ...]:
     )
 
 
+def _own_key(*services: str) -> Statement:
+    via = tuple(f"{service}.${{AWS::Region}}.amazonaws.com" for service in services)
+    use = ("kms:Decrypt", "kms:GenerateDataKey")
+    return Statement("OwnKey", use, OWN_KEY, (("StringEquals", "kms:ViaService", via),), when=OWN_KEY_GIVEN)
+
+
+def _function_key(function: str, *services: str) -> tuple[Statement, ...]:
+    """What `_own_key` gives, and reading the function's own environment variables."""
+    own = (("StringEquals", "kms:EncryptionContext:aws:lambda:FunctionArn", (arn("lambda", f"function:{function}"),)),)
+    return (
+        _own_key(*services),
+        Statement("OwnKeyOfSettings", ("kms:Decrypt",), OWN_KEY, own, when=OWN_KEY_GIVEN),
+    )
+
+
+def _volume_key() -> tuple[Statement, ...]:
+    """Disks of instances under the own key: EC2 uses it in the launcher's name.
+
+    docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html
+    """
+    via = ("StringEquals", "kms:ViaService", ("ec2.${AWS::Region}.amazonaws.com",))
+    use = ("Decrypt", "DescribeKey", "GenerateDataKeyWithoutPlaintext", "ReEncryptFrom", "ReEncryptTo")
+    grant = (("Bool", "kms:GrantIsForAWSResource", ("true",)), via)
+    return (
+        Statement("OwnKeyOfDisks", tuple(f"kms:{name}" for name in use), OWN_KEY, (via,), when=OWN_KEY_GIVEN),
+        Statement("OwnKeyGrants", ("kms:CreateGrant",), OWN_KEY, grant, when=OWN_KEY_GIVEN),
+    )
+
+
 def secure_transport(bucket: str) -> Statement:
     """No plain HTTP to `bucket`."""
     return Statement(
@@ -245,7 +303,7 @@ def control_plane_access(analysis: str) -> tuple[Statement, ...]:
 
     Listing is on the whole bucket for the same reason as the job manager's: 404 and 403 must differ.
     """
-    roles = (names.MONITOR_ROLE, names.SWEEPER_ROLE)
+    roles = (names.monitor_role(), names.sweeper_role())
     return (
         Statement("ControlPlaneLists", ("s3:ListBucket",), (bucket_arn(analysis),), principals=roles),
         Statement(

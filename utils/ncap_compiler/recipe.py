@@ -149,7 +149,7 @@ def _check_paths(document: Document) -> Iterator[Problem]:
     taken = {PARAMETERS_FILE} if document.get("/parameters") is True else set()
     taken.update(texts(document.get("/shared")))
     for pointer, path in places:
-        if path in taken:
+        if isinstance(path, str) and path in taken:
             message = f"`{path}` would lie in the image twice: once from here, once from elsewhere"
             yield document.problem("R203", pointer, message, "Give the file another name.")
         if isinstance(path, str) and not is_inside(path):

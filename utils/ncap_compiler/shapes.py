@@ -25,6 +25,7 @@ SCHEMA_KINDS: dict[str, str] = {
     "recipe": "R",
     "parameters": "M",
     "submission": "S",
+    "stages": "G",
 }
 """Published schemas, and the letter their problems begin with."""
 
@@ -83,7 +84,8 @@ def _validator(kind: str) -> Draft202012Validator:
     from jsonschema import Draft202012Validator, validators
 
     extend: Callable[..., type[Draft202012Validator]] = validators.extend
-    strict = extend(Draft202012Validator, {"pattern": _check_pattern})
+    ranges = {"minimum": _check_minimum, "maximum": _check_maximum}
+    strict = extend(Draft202012Validator, {"pattern": _check_pattern, **ranges})
     return strict(json.loads(schema_text(kind)))
 
 
@@ -91,8 +93,33 @@ def _check_pattern(validator: object, pattern: str, value: Json, schema: object)
     """`pattern` as in ECMA-262, where `$` is the very end: Python's also matches before a last line feed."""
     from jsonschema.exceptions import ValidationError
 
-    if isinstance(value, str) and not re.search(re.sub(r"\$(?=$|\|)", r"\\Z", pattern), value):
+    if isinstance(value, str) and not _has_form(value, pattern):
         yield ValidationError(f"{value!r} does not match")
+
+
+def _has_form(text: str, pattern: str) -> bool:
+    return re.search(re.sub(r"\$(?=$|\|)", r"\\Z", pattern), text) is not None
+
+
+def _check_minimum(validator: object, least: float, value: Json, schema: dict[str, Json]) -> Iterator[ValidationError]:
+    yield from _check_range(least, value, schema, is_outside=lambda number: number < least)
+
+
+def _check_maximum(validator: object, most: float, value: Json, schema: dict[str, Json]) -> Iterator[ValidationError]:
+    yield from _check_range(most, value, schema, is_outside=lambda number: number > most)
+
+
+def _check_range(
+    limit: float, value: Json, schema: dict[str, Json], *, is_outside: Callable[[float], bool]
+) -> Iterator[ValidationError]:
+    """A limit holds for a number and for the text of one, where the schema takes both and the text has its form."""
+    from jsonschema.exceptions import ValidationError
+
+    pattern = schema.get("pattern")
+    if isinstance(value, str) and isinstance(pattern, str) and _has_form(value, pattern):
+        value = float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and is_outside(value):
+        yield ValidationError(f"{value!r} against {limit!r}")
 
 
 def _problems(document: Document, letter: str, error: ValidationError, refused: Mapping[str, str]) -> Iterator[Problem]:
@@ -107,7 +134,13 @@ def _problems(document: Document, letter: str, error: ValidationError, refused: 
     else:
         value = cast("Json", error.instance)
         message = _describe(pointer, keyword, value, cast("Json", error.validator_value))
-        yield document.problem(problem_id, pointer, message, _accepted(schema))
+        near = _nearest(value, schema.get("enum"))
+        yield document.problem(problem_id, pointer, message, near or _accepted(schema))
+
+
+def _nearest(value: Json, options: Json) -> str | None:
+    known = [option for option in options if isinstance(option, str)] if isinstance(options, list) else []
+    return did_you_mean(value, known) if isinstance(value, str) else None
 
 
 def _missing(document: Document, problem_id: str, pointer: str, error: ValidationError) -> Iterator[Problem]:

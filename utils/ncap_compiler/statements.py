@@ -11,9 +11,6 @@ from typing import TypeAlias
 from ncap_compiler import names
 from ncap_compiler.document import Json
 
-Conditions: TypeAlias = tuple[tuple[str, str, tuple[str, ...]], ...]
-"""Operator, condition key, accepted values; all must hold."""
-
 
 @dataclass(frozen=True, slots=True)
 class Imported:
@@ -23,20 +20,34 @@ class Imported:
     export: str
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The values of a comma-separated template parameter. It stands alone: CloudFormation cannot join lists."""
+
+    parameter: str
+
+
 Name: TypeAlias = str | Imported
 """A resource name: text, possibly with `${…}` for `Fn::Sub`."""
+
+Conditions: TypeAlias = tuple[tuple[str, str, tuple[str, ...] | Listed], ...]
+"""Operator, condition key, accepted values; all must hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One IAM statement. `principals` are role names or service names, of bucket and trust policies only."""
+    """One IAM statement. `principals` are role names or service names, of bucket and trust policies only.
+
+    `when` names the template's condition without which the statement is left out.
+    """
 
     sid: str
     actions: tuple[str, ...]
-    resources: tuple[Name, ...]
+    resources: tuple[Name, ...] | Listed
     conditions: Conditions = ()
     principals: tuple[str, ...] = ()
     effect: str = "Allow"
+    when: str | None = None
 
     def document(self) -> dict[str, Json]:
         """The statement as CloudFormation JSON."""
@@ -44,10 +55,10 @@ class Statement:
         if self.principals:
             found["Principal"] = _principal(self.principals)
         if self.resources:
-            found["Resource"] = one_or_all(tuple(substituted(name) for name in self.resources))
+            found["Resource"] = _values(self.resources)
         if self.conditions:
             found["Condition"] = _conditions(self.conditions)
-        return found
+        return found if self.when is None else {"Fn::If": [self.when, found, {"Ref": "AWS::NoValue"}]}
 
 
 def policy_document(*statements: Statement) -> dict[str, Json]:
@@ -101,8 +112,14 @@ def _principal(principals: tuple[str, ...]) -> Json:
     return {"AWS": one_or_all(tuple(substituted(role_arn(name)) for name in principals))}
 
 
+def _values(values: tuple[Name, ...] | Listed) -> Json:
+    if isinstance(values, Listed):
+        return {"Fn::Split": [",", {"Ref": values.parameter}]}
+    return one_or_all(tuple(substituted(value) for value in values))
+
+
 def _conditions(conditions: Conditions) -> dict[str, Json]:
     found: dict[str, dict[str, Json]] = {}
     for operator, key, values in conditions:
-        found.setdefault(operator, {})[key] = one_or_all(tuple(substituted(value) for value in values))
+        found.setdefault(operator, {})[key] = _values(values)
     return dict(found)

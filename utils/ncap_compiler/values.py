@@ -1,30 +1,18 @@
-"""Small readers shared by the documents: lists written as one text, numbers written as text, fields without effect.
+"""Small readers shared by the documents: lists written as one text, numbers written as text.
 
 Everything here takes values a schema has already passed. It must not report problems.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 
-from ncap_compiler.document import Document, Json, canonical_json, unescape
+from ncap_compiler.document import Json, unescape
 
 MILLIONTH = Decimal("0.000001")
-
-
-@dataclass(frozen=True, slots=True)
-class IgnoredField:
-    """A field that existing documents carry and this platform gives no effect: kept for the dump, shown as a notice.
-
-    `value` is the field's canonical JSON. The line is not part of the field's identity.
-    """
-
-    pointer: str
-    value: str
-    reason: str
-    line: int | None = field(default=None, compare=False)
+PLACEHOLDER = "{}"
+VALUES = ("bucket", "dataset key", "result path", "config key")
+"""What the placeholders of a command take, in turn."""
 
 
 def texts(value: Json) -> tuple[str, ...]:
@@ -50,20 +38,6 @@ def dollars(value: Json, default: str) -> str:
 def text_or_none(value: Json) -> str | None:
     """A text, None when absent."""
     return value if isinstance(value, str) else None
-
-
-def ignored_fields(document: Document, parent: str, reasons: Mapping[str, str]) -> tuple[IgnoredField, ...]:
-    """The fields of the object at `parent` that are named in `reasons`."""
-    present = document.get(parent)
-    if not isinstance(present, dict):
-        return ()
-    return tuple(
-        IgnoredField(
-            f"{parent}/{name}", canonical_json(present[name]).decode(), reason, document.line(f"{parent}/{name}")
-        )
-        for name, reason in reasons.items()
-        if name in present
-    )
 
 
 def put_at(root: dict[str, Json], pointer: str, value: Json) -> None:

@@ -1,7 +1,7 @@
 """The version of an analysis: everything a run needs, and the id computed from it.
 
-`docs/contracts.md`, section 3. The image id is known only in a region, so it joins when the document is rendered and
-does not count in the id; neither does the commit. This module must not read files or ask AWS.
+`docs/contracts.md`, section 3. The image and its root device are known only in a region, so they join when the document
+is rendered and do not count in the id; neither does the commit. This module must not read files or ask AWS.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from ncap_compiler.blueprint import Blueprint
 from ncap_compiler.document import Json, canonical_json, render_json
 
 SCHEMA_VERSION = 1
-NOT_IN_ID = ("versionId", "commit", "imageId")
+NOT_IN_ID = ("versionId", "commit", "imageId", "rootDevice")
+ROOT_DEVICE = "/dev/xvda"
+"""The root device of Amazon's own images."""
 
 
 def version_document(
@@ -48,11 +50,11 @@ def version_document(
 
 
 def version_id(document: Mapping[str, Json]) -> str:
-    """`v-` and 16 hex digits of the SHA-256 of the document without id, commit and image."""
+    """`v-` and 16 hex digits of the SHA-256 of the document without id, commit, image and root device."""
     counted = {name: value for name, value in document.items() if name not in NOT_IN_ID}
     return f"v-{hashlib.sha256(canonical_json(counted)).hexdigest()[:16]}"
 
 
-def render_version(document: Mapping[str, Json], image_id: str) -> str:
+def render_version(document: Mapping[str, Json], image_id: str, root_device: str = ROOT_DEVICE) -> str:
     """The object `versions/<id>.json`: the document with the image it resolves to in one region."""
-    return render_json({**document, "imageId": image_id})
+    return render_json({**document, "imageId": image_id, "rootDevice": root_device})

@@ -24,7 +24,7 @@ def describe_statement(statement: Mapping[str, Json], *, who: str | None = None)
     behind `Fn::If` is described with its condition.
     """
     if isinstance(chosen := statement.get("Fn::If"), list) and len(chosen) == 3 and isinstance(chosen[1], dict):
-        return f"{describe_statement(chosen[1], who=who)}, when {chosen[0]}"
+        return f"{describe_statement(chosen[1], who=who)}, when {_spoken(str(chosen[0]))}"
     subject = " and ".join(_principals(statement.get("Principal"))) or who or "the holder"
     verb = "may not" if statement.get("Effect") == "Deny" else "may"
     actions = ", ".join(_texts(statement.get("Action")))
@@ -36,6 +36,16 @@ def describe_statement(statement: Mapping[str, Json], *, who: str | None = None)
     if conditions := " and ".join(_conditions(statement.get("Condition"))):
         sentence += f", if {conditions}"
     return sentence
+
+
+def plain_text(value: Json) -> str:
+    """A name or ARN as the text a person would write, whatever function of CloudFormation makes it."""
+    return ", ".join(_texts(value))
+
+
+def _spoken(condition: str) -> str:
+    """A condition's name as words: `OwnKeyGiven` is `own key given`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", condition).lower()
 
 
 def _principals(principal: Json) -> Iterator[str]:
@@ -56,10 +66,20 @@ def _texts(value: Json) -> Iterator[str]:
     if isinstance(value, list):
         for item in value:
             yield from _texts(item)
+    elif isinstance(value, dict) and isinstance(parts := value.get("Fn::Split"), list) and len(parts) == 2:
+        yield from _split(str(parts[0]), parts[1])
     elif isinstance(value, dict):
         yield _plain(value)
     elif value is not None:
         yield _short(str(value))
+
+
+def _split(separator: str, value: Json) -> Iterator[str]:
+    """A list given as one text, or by a parameter whose value is not known here."""
+    if isinstance(value, str):
+        yield from _texts(list(value.split(separator)))
+    else:
+        yield f"any of {plain_text(value)}"
 
 
 def _plain(value: Mapping[str, Json]) -> str:
@@ -73,6 +93,8 @@ def _plain(value: Mapping[str, Json]) -> str:
             shown = _plain(replacement) if isinstance(replacement, dict) else str(replacement)
             text = text.replace(f"${{{name}}}", shown)
         return _short(text)
+    if isinstance(attribute := value.get("Fn::GetAtt"), list):
+        return ".".join(map(str, attribute))
     for name in ("Ref", "Fn::ImportValue"):
         if isinstance(value.get(name), str):
             return str(value[name])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from ncap_iac.local.cloudformation.drift_book import ResourceDrift, StackDrift
 from ncap_iac.local.cloudformation.parameters import shown_value
 from ncap_iac.local.cloudformation.records import (
     ChangeSetRecord,
@@ -39,7 +40,19 @@ def _tags(declaration: Declaration) -> list[Shape]:
     return [{"Key": key, "Value": value} for key, value in declaration.tags.items()]
 
 
-def show_stack(stack: StackRecord, template: Template) -> Shape:
+def _stack_drift(drift: StackDrift | None) -> Shape:
+    if drift is None:
+        return {"StackDriftStatus": "NOT_CHECKED"}
+    return {"StackDriftStatus": str(drift.status), "LastCheckTimestamp": _time(drift.time)}
+
+
+def _resource_drift(drift: ResourceDrift | None) -> Shape:
+    if drift is None:
+        return {"StackResourceDriftStatus": "NOT_CHECKED"}
+    return {"StackResourceDriftStatus": str(drift.status), "LastCheckTimestamp": _time(drift.time)}
+
+
+def show_stack(stack: StackRecord, template: Template, drift: StackDrift | None = None) -> Shape:
     """An entry of DescribeStacks."""
     outputs = [
         _filled(
@@ -67,11 +80,11 @@ def show_stack(stack: StackRecord, template: Template) -> Shape:
         Outputs=outputs,
         Tags=_tags(stack.declaration),
         EnableTerminationProtection=stack.termination_protection,
-        DriftInformation={"StackDriftStatus": "NOT_CHECKED"},
+        DriftInformation=_stack_drift(drift),
     )
 
 
-def show_summary(stack: StackRecord) -> Shape:
+def show_summary(stack: StackRecord, drift: StackDrift | None = None) -> Shape:
     """An entry of ListStacks."""
     return _filled(
         StackId=stack.stack_id,
@@ -82,7 +95,7 @@ def show_summary(stack: StackRecord) -> Shape:
         DeletionTime=_time(stack.deleted),
         StackStatus=str(stack.status),
         StackStatusReason=stack.reason,
-        DriftInformation={"StackDriftStatus": "NOT_CHECKED"},
+        DriftInformation=_stack_drift(drift),
     )
 
 
@@ -102,7 +115,7 @@ def show_event(stack: StackRecord, event: EventRecord) -> Shape:
     )
 
 
-def show_resource(stack: StackRecord, resource: ResourceRecord) -> Shape:
+def show_resource(stack: StackRecord, resource: ResourceRecord, drift: ResourceDrift | None = None) -> Shape:
     """An entry of DescribeStackResources."""
     return _filled(
         StackId=stack.stack_id,
@@ -113,11 +126,11 @@ def show_resource(stack: StackRecord, resource: ResourceRecord) -> Shape:
         Timestamp=_time(resource.updated),
         ResourceStatus=str(resource.status),
         ResourceStatusReason=resource.reason,
-        DriftInformation={"StackResourceDriftStatus": "NOT_CHECKED"},
+        DriftInformation=_resource_drift(drift),
     )
 
 
-def show_resource_summary(resource: ResourceRecord) -> Shape:
+def show_resource_summary(resource: ResourceRecord, drift: ResourceDrift | None = None) -> Shape:
     """An entry of ListStackResources."""
     return _filled(
         LogicalResourceId=resource.logical_id,
@@ -126,13 +139,13 @@ def show_resource_summary(resource: ResourceRecord) -> Shape:
         LastUpdatedTimestamp=_time(resource.updated),
         ResourceStatus=str(resource.status),
         ResourceStatusReason=resource.reason,
-        DriftInformation={"StackResourceDriftStatus": "NOT_CHECKED"},
+        DriftInformation=_resource_drift(drift),
     )
 
 
-def show_resource_detail(stack: StackRecord, resource: ResourceRecord) -> Shape:
+def show_resource_detail(stack: StackRecord, resource: ResourceRecord, drift: ResourceDrift | None = None) -> Shape:
     """The answer of DescribeStackResource."""
-    shown = show_resource(stack, resource)
+    shown = show_resource(stack, resource, drift)
     shown["LastUpdatedTimestamp"] = shown.pop("Timestamp")
     return shown
 

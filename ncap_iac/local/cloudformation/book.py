@@ -93,7 +93,7 @@ class Records:
     def forget_stack(self, stack_id: str) -> None:
         """Remove a stack with its history."""
         with self._store.transaction():
-            for kind in ("resources", "leftovers", "events"):
+            for kind in ("resources", "leftovers", "events", "drifts"):
                 table = f"cloudformation.{kind}:{stack_id}"
                 for key, _ in self._store.items(table):
                     self._store.delete(table, key)

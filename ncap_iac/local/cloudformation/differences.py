@@ -33,12 +33,14 @@ _STORED = (
     ("AWS::Budgets::Budget", "", "No cost is measured and no notice is sent."),
     ("AWS::DynamoDB::Table", "PointInTimeRecoverySpecification", "There is no recovery to a point in time."),
     ("AWS::DynamoDB::Table", "SSESpecification", "Tables are files of this computer's user, not encrypted."),
+    ("AWS::EC2::LaunchTemplate", "LaunchTemplateData", "Volumes are folders, not encrypted whatever `KmsKeyId` says."),
     ("AWS::EC2::SecurityGroup", "SecurityGroupEgress", "Instances are local processes; no packet filter is set."),
     ("AWS::EC2::SecurityGroup", "SecurityGroupIngress", "Instances are local processes; no packet filter is set."),
     ("AWS::Events::Rule", "RoleArn", "Targets are called with the emulator's own rights."),
     ("AWS::KMS::Key", "EnableKeyRotation", "Keys do not change."),
     ("AWS::Lambda::Function", "Architectures", "Code runs on this computer's processor."),
     ("AWS::Lambda::Function", "EphemeralStorage", "The temporary folder has no limit of its own."),
+    ("AWS::Lambda::Function", "KmsKeyArn", "Environment variables are in a file only this computer's user can read."),
     ("AWS::Lambda::Function", "MemorySize", "The function is told the number; nothing limits it."),
     ("AWS::Lambda::Function", "Runtime", "Code runs on the interpreter the emulator runs on."),
     ("AWS::Lambda::Function", "TracingConfig", "Traces go nowhere."),
@@ -64,8 +66,8 @@ DIFFERENCES: tuple[Difference, ...] = (
 """Every known difference of a property's meaning."""
 
 ENGINE_DIFFERENCES: tuple[str, ...] = (
-    "Resources are made with the root credentials of the local cloud, whoever asked; AWS uses the caller's rights or a "
-    "service role's. A caller still needs the right to the CloudFormation operation itself.",
+    "Resources are made, and read to detect drift, with the root credentials of the local cloud, whoever asked; AWS "
+    "uses the caller's rights or a service role's. A caller still needs the right to the operation itself.",
     "Deleting a stack whose exports others import is refused with a ValidationError at once; AWS accepts the request "
     "and cancels it in an event.",
     "Every declared property is read back from the service; a difference fails the resource. AWS trusts its services.",
@@ -73,7 +75,7 @@ ENGINE_DIFFERENCES: tuple[str, ...] = (
     "start.",
     "`aws:cloudformation:*` tags are not set where the local service refuses them: alarms, keys, security groups, "
     "launch templates.",
-    "Nested stacks, macros, rules, stack policies, rollback triggers, notification ARNs, drift detection, imports of "
-    "resources and service roles are refused by name.",
+    "Nested stacks, macros, rules, stack policies, rollback triggers, notification ARNs, imports of resources and "
+    "service roles are refused by name.",
 )
 """How the engine itself differs from AWS."""

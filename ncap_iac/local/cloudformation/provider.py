@@ -6,7 +6,7 @@ A provider speaks ordinary AWS API calls and CloudFormation's property shape. It
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -35,6 +35,15 @@ class Created:
     attributes: Properties = field(default_factory=dict)
     applied: Properties = field(default_factory=dict)
     """The properties that the creating call set already; `apply` sets the rest."""
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Another resource of the same stack."""
+
+    type: str
+    physical_id: str
+    properties: Properties
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,10 @@ class Provider(ABC):
     """Members whose lists keep their order."""
     secret: ClassVar[frozenset[str]] = frozenset()
     """Properties whose value is never shown."""
+    write_only: ClassVar[frozenset[str]] = frozenset()
+    """Properties that AWS's drift detection cannot read, and does not compare."""
+    has_drift: ClassVar[bool] = True
+    """Whether AWS detects drift of this type ("Resource type support", CloudFormation user guide)."""
 
     def __init__(self, surface: Surface) -> None:
         self._surface = surface
@@ -120,6 +133,13 @@ class Provider(ABC):
 
         `wanted` serves what cannot be read but only compared (code by its hash).
         """
+
+    def observe(self, physical_id: str, wanted: Properties, neighbours: Sequence[Neighbour]) -> Properties | None:
+        """As `read`, with what somebody added to the properties of `wanted` without CloudFormation.
+
+        What other resources of the same stack add is not among it.
+        """
+        return self.read(physical_id, wanted)
 
 
 def code_of(error: Exception) -> str:

@@ -33,7 +33,7 @@ def differences(
 
     What is still there after its removal may be the service's default.
     """
-    comparison = _Comparison(exact, ordered)
+    comparison = Comparison(exact, ordered)
     said = []
     for name, value in sorted(wanted.items()):
         if not comparison.same(name, value, found.get(name), strict=name in exact):
@@ -49,7 +49,7 @@ def differences(
 
 def same_value(left: Any, right: Any) -> bool:
     """Whether two values mean the same, no member more or less."""
-    return _Comparison((), ()).same("", left, right, strict=True)
+    return Comparison((), ()).same("", left, right, strict=True)
 
 
 def _shown(value: Any) -> str:
@@ -57,7 +57,8 @@ def _shown(value: Any) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"
 
 
-def _is_empty(value: Any) -> bool:
+def is_empty(value: Any) -> bool:
+    """Whether a value says as much as none."""
     return value is None or value in ("", [], {})
 
 
@@ -68,47 +69,60 @@ def _parsed(value: str) -> Any:
         return value
 
 
-class _Comparison:
+def alike(name: str, wanted: Any, found: Any) -> tuple[Any, Any]:
+    """Both values of the member `name` in one form: JSON text as what it says, a policy element as a list."""
+    if isinstance(wanted, str) and isinstance(found, (dict, list)):
+        wanted = _parsed(wanted)
+    elif isinstance(found, str) and isinstance(wanted, (dict, list)):
+        found = _parsed(found)
+    if name in _ONE_OR_MANY:
+        wanted = wanted if isinstance(wanted, list) else [wanted]
+        found = found if isinstance(found, list) else [found]
+    return wanted, found
+
+
+class Comparison:
+    """The rules by which two values mean the same."""
+
     def __init__(self, exact: Collection[str], ordered: Collection[str]) -> None:
-        self._exact = exact
-        self._ordered = ordered
+        self.exact = exact
+        self.ordered = ordered
 
     def same(self, name: str, wanted: Any, found: Any, *, strict: bool) -> bool:
         """Whether `found` fulfils `wanted`; `name` is the member's name, for the rules that depend on it."""
-        if isinstance(wanted, str) and isinstance(found, (dict, list)):
-            wanted = _parsed(wanted)
-        elif isinstance(found, str) and isinstance(wanted, (dict, list)):
-            found = _parsed(found)
-        if name in _ONE_OR_MANY:
-            wanted = wanted if isinstance(wanted, list) else [wanted]
-            found = found if isinstance(found, list) else [found]
+        wanted, found = alike(name, wanted, found)
         if isinstance(wanted, Mapping) and isinstance(found, Mapping):
             return self._same_map(wanted, found, strict=strict)
         if isinstance(wanted, list) and isinstance(found, list):
             return self._same_list(name, wanted, found, strict=strict)
-        if _is_empty(wanted) or _is_empty(found):
-            return _is_empty(wanted) and _is_empty(found)
+        if is_empty(wanted) or is_empty(found):
+            return is_empty(wanted) and is_empty(found)
         return self._same_scalar(wanted, found)
 
     def _same_map(self, wanted: Mapping[str, Any], found: Mapping[str, Any], *, strict: bool) -> bool:
-        if strict and any(not _is_empty(found[key]) for key in set(found) - set(wanted)):
+        if strict and any(not is_empty(found[key]) for key in set(found) - set(wanted)):
             return False
         return all(
-            self.same(key, value, found.get(key), strict=strict or key in self._exact) for key, value in wanted.items()
+            self.same(key, value, found.get(key), strict=strict or key in self.exact) for key, value in wanted.items()
         )
 
     def _same_list(self, name: str, wanted: list[Any], found: list[Any], *, strict: bool) -> bool:
         if len(wanted) != len(found):
             return False
-        if name in self._ordered:
+        if name in self.ordered:
             return all(self.same("", *pair, strict=strict) for pair in zip(wanted, found, strict=True))
-        left = list(found)
-        for item in wanted:
-            match = next((place for place, other in enumerate(left) if self.same("", item, other, strict=strict)), None)
+        return self.unmatched(wanted, found, strict=strict) == ([], [])
+
+    def unmatched(self, wanted: list[Any], found: list[Any], *, strict: bool) -> tuple[list[int], list[int]]:
+        """Places in either list whose item has no equal in the other one, whatever the order."""
+        missing, extra = [], list(range(len(found)))
+        for place, item in enumerate(wanted):
+            match = next((other for other in extra if self.same("", item, found[other], strict=strict)), None)
             if match is None:
-                return False
-            del left[match]
-        return True
+                missing.append(place)
+            else:
+                extra.remove(match)
+        return missing, extra
 
     @staticmethod
     def _same_scalar(wanted: Any, found: Any) -> bool:

@@ -17,6 +17,7 @@ from ncap_iac.local.cloudformation.answers import (
 )
 from ncap_iac.local.cloudformation.changesets import ChangeSetDesk
 from ncap_iac.local.cloudformation.desk import StackDesk
+from ncap_iac.local.cloudformation.drift_desk import DriftDesk
 from ncap_iac.local.cloudformation.exports import exports, importers
 from ncap_iac.local.cloudformation.planning import World
 from ncap_iac.local.cloudformation.records import ResourceRecord, StackRecord, Status
@@ -36,7 +37,7 @@ def _page(entries: list[Shape], request: Request, member: str) -> Shape:
     token = str(request.get("NextToken", "0"))
     if not token.isdigit():
         raise invalid("NextToken is not one of this local cloud.")
-    end = int(token) + _PAGE
+    end = int(token) + int(request.get("MaxResults", _PAGE))
     more = {"NextToken": str(end)} if end < len(entries) else {}
     return {member: entries[int(token) : end], **more}
 
@@ -44,8 +45,9 @@ def _page(entries: list[Shape], request: Request, member: str) -> Shape:
 class Reports:
     """Answers about what is."""
 
-    def __init__(self, world: World, stacks: StackDesk, change_sets: ChangeSetDesk) -> None:
+    def __init__(self, world: World, stacks: StackDesk, change_sets: ChangeSetDesk, drift: DriftDesk) -> None:
         self._world = world
+        self._drift = drift
         self._records = world.records
         self._stacks = stacks
         self._change_sets = change_sets
@@ -60,13 +62,14 @@ class Reports:
             found = [self._stacks.existing(request["StackName"])]
         else:
             found = [stack for stack in self._records.stacks() if stack.status is not Status.DELETE_COMPLETE]
-        return _page([show_stack(stack, self._template(stack)) for stack in found], request, "Stacks")
+        shown = [show_stack(stack, self._template(stack), self._drift.of_stack(stack)) for stack in found]
+        return _page(shown, request, "Stacks")
 
     def stack_list(self, request: Request) -> Shape:
         """ListStacks, deleted ones too."""
         wanted = request.get("StackStatusFilter")
         found = [stack for stack in self._records.stacks() if not wanted or stack.status in wanted]
-        return _page([show_summary(stack) for stack in found], request, "StackSummaries")
+        return _page([show_summary(stack, self._drift.of_stack(stack)) for stack in found], request, "StackSummaries")
 
     def events(self, request: Request) -> Shape:
         """DescribeStackEvents, newest first."""
@@ -91,8 +94,12 @@ class Reports:
             stack = self._stack_with(request["PhysicalResourceId"])
         else:
             raise invalid("One of StackName and PhysicalResourceId must be specified.")
-        wanted = request.get("LogicalResourceId")
-        found = [show_resource(stack, item) for item in self._resources(stack) if wanted in (None, item.logical_id)]
+        wanted, drifts = request.get("LogicalResourceId"), self._drift.of_resources(stack)
+        found = [
+            show_resource(stack, item, drifts.get(item.logical_id))
+            for item in self._resources(stack)
+            if wanted in (None, item.logical_id)
+        ]
         return {"StackResources": found}
 
     def resource(self, request: Request) -> Shape:
@@ -101,14 +108,19 @@ class Reports:
         record = self._records.resources(stack.stack_id).get(request["LogicalResourceId"])
         if record is None:
             raise invalid(f"Resource {request['LogicalResourceId']} does not exist for stack {stack.name}")
-        return {"StackResourceDetail": show_resource_detail(stack, record)}
+        drift = self._drift.of_resources(stack).get(record.logical_id)
+        return {"StackResourceDetail": show_resource_detail(stack, record, drift)}
 
     def resource_list(self, request: Request) -> Shape:
         """ListStackResources."""
         stack = self._stacks.existing(request["StackName"])
-        return _page(
-            [show_resource_summary(item) for item in self._resources(stack)], request, "StackResourceSummaries"
-        )
+        drifts = self._drift.of_resources(stack)
+        shown = [show_resource_summary(item, drifts.get(item.logical_id)) for item in self._resources(stack)]
+        return _page(shown, request, "StackResourceSummaries")
+
+    def drifts(self, request: Request) -> Shape:
+        """DescribeStackResourceDrifts."""
+        return _page(self._drift.describe(request), request, "StackResourceDrifts")
 
     def template(self, request: Request) -> Shape:
         """GetTemplate, of a stack or a change set."""

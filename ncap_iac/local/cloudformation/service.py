@@ -13,6 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ncap_iac.local.cloudformation.book import Records
 from ncap_iac.local.cloudformation.changesets import ChangeSetDesk
 from ncap_iac.local.cloudformation.desk import Outside, Request, Shape, StackDesk
+from ncap_iac.local.cloudformation.drift_book import DriftBook
+from ncap_iac.local.cloudformation.drift_desk import DriftDesk
 from ncap_iac.local.cloudformation.planning import World
 from ncap_iac.local.cloudformation.provider import Provider, Surface, reason_of
 from ncap_iac.local.cloudformation.providers import all_providers
@@ -78,8 +80,9 @@ class CloudFormationService:
         outside = Outside(world, surroundings.client, self._image_exists, _new_id)
         stacks = StackDesk(outside, self._workers)
         sets = ChangeSetDesk(world, stacks, _new_id)
-        reports = Reports(world, stacks, sets)
-        self._stacks = stacks
+        drift = DriftDesk(world, stacks, self._workers, book=DriftBook(surroundings.store), new_id=_new_id)
+        reports = Reports(world, stacks, sets, drift)
+        self._stacks, self._drift = stacks, drift
         self._operations: Mapping[str, Callable[[Request], Shape]] = {
             "ContinueUpdateRollback": stacks.continue_rollback,
             "CreateChangeSet": sets.create,
@@ -87,10 +90,14 @@ class CloudFormationService:
             "DeleteChangeSet": sets.delete,
             "DeleteStack": stacks.delete,
             "DescribeChangeSet": sets.describe,
+            "DescribeStackDriftDetectionStatus": drift.describe_detection,
             "DescribeStackEvents": reports.events,
             "DescribeStackResource": reports.resource,
+            "DescribeStackResourceDrifts": reports.drifts,
             "DescribeStackResources": reports.resources,
             "DescribeStacks": reports.stacks,
+            "DetectStackDrift": drift.detect,
+            "DetectStackResourceDrift": drift.detect_resource,
             "ExecuteChangeSet": sets.execute,
             "GetTemplate": reports.template,
             "GetTemplateSummary": reports.template_summary,
@@ -110,6 +117,7 @@ class CloudFormationService:
             if stack.deleted and stack.deleted < self._records.time_ago(_KEEP_DELETED_S):
                 self._records.forget_stack(stack.stack_id)
         self._stacks.recover()
+        self._drift.recover()
 
     def stop(self) -> None:
         """End the work under way; what is left in progress is taken up by the next start."""

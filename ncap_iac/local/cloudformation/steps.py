@@ -213,7 +213,9 @@ class ResourceSteps:
                     "CloudFormation cannot update a stack when a custom-named resource requires replacing "
                     f"(changed: {', '.join(moved)}). Rename {goal.physical_id} and update the stack again."
                 )
-                self._records.note_resource(stack, goal, Status.UPDATE_FAILED, reason)
+                # Nothing was touched: the record goes on telling what is there.
+                untouched = replace(current, before=goal.before, made_by_update=goal.made_by_update)
+                self._records.note_resource(stack, untouched, Status.UPDATE_FAILED, reason)
                 raise ResourceError(reason)
             name = generated_name(rule, stack.name, goal.logical_id, self._random_text)
             goal = replace(goal, generated_name=name, properties={**goal.properties, rule.property: name})

@@ -80,7 +80,7 @@ class Instances:
             # A call with this token may have come first while this one was being looked up.
             if token and (answer := self._repeated(token, digest)):
                 return answer
-            count, fault = self._meet_fault(launch)
+            launch, count, fault = self._meet_fault(launch)
             instances = self._make(launch, count, token) if count else []
             self._lifecycle.launch(instances)
             if token and instances:
@@ -103,14 +103,26 @@ class Instances:
         instances = [self._inventory.instance(instance_id) for instance_id in known["instances"]]
         return reservation_shape([instance for instance in instances if instance], self._inventory)
 
-    def _meet_fault(self, launch: Launch) -> tuple[int, Fault | None]:
-        """How many of the instances asked for there are (all, unless a fault is armed), and the fault that was met."""
-        fault = self._inventory.fault()
-        if fault is None or (fault.instance_types and launch.instance_type.name not in fault.instance_types):
-            return launch.most, None
-        self._inventory.save_fault(replace(fault, remaining=fault.remaining - 1))
-        granted = min(fault.granted or 0, launch.most)
-        return (granted if granted >= launch.least else 0), fault
+    def _meet_fault(self, launch: Launch) -> tuple[Launch, int, Fault | None]:
+        """The launch in a zone that has room, how many of its instances there are, and the fault that was met.
+
+        A launch that names no zone meets a fault only if every zone has one, as on EC2.
+        """
+        faults = [
+            fault
+            for fault in self._inventory.faults()
+            if fault.is_of_launches and (not fault.instance_types or launch.instance_type.name in fault.instance_types)
+        ]
+        met: Fault | None = None
+        for subnet in [launch.subnet] if launch.names_zone else self._inventory.network.subnets:
+            met = next((fault for fault in faults if not fault.zones or subnet.zone in fault.zones), None)
+            if met is None:
+                return replace(launch, subnet=subnet), launch.most, None
+        if met is None:
+            return launch, launch.most, None
+        self._inventory.count_fault(met)
+        granted = min(met.granted or 0, launch.most)
+        return launch, (granted if granted >= launch.least else 0), met
 
     def _make(self, launch: Launch, count: int, token: str | None) -> list[Instance]:
         reservation = self._inventory.make_id("r")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from ncap_iac.local.ec2.model import Document, Fault, Instance, LaunchTemplate, MachineImage, SecurityGroup
@@ -19,7 +20,7 @@ GROUPS = "ec2-security-groups"
 TOKENS = "ec2-client-tokens"
 FAULTS = "ec2-faults"
 _COUNTERS = "ec2-counters"
-_FAULT = "RunInstances"
+_ARMED = "armed"
 
 Found = TypeVar("Found")
 
@@ -139,17 +140,21 @@ class Inventory:
             if all(self.store.get(INSTANCES, instance_id) is None for instance_id in document["instances"]):
                 self.store.delete(TOKENS, client_token)
 
-    def fault(self) -> Fault | None:
-        """The fault RunInstances meets next."""
-        document = self.store.get(FAULTS, _FAULT)
-        return Fault.load(document) if document else None
+    def faults(self) -> list[Fault]:
+        """Faults that are still to be met, in the order they were armed."""
+        document = self.store.get(FAULTS, _ARMED) or {"faults": []}
+        return [Fault.load(item) for item in document["faults"]]
 
-    def save_fault(self, fault: Fault | None) -> None:
-        """Arm a fault, or none."""
-        if fault is None or fault.remaining <= 0:
-            self.store.delete(FAULTS, _FAULT)
-        else:
-            self.store.put(FAULTS, _FAULT, fault.document())
+    def save_faults(self, faults: Iterable[Fault]) -> None:
+        """Keep those of the faults that are still to be met."""
+        left = [fault.document() for fault in faults if fault.remaining > 0]
+        self.store.put(FAULTS, _ARMED, {"faults": left})
+
+    def count_fault(self, met: Fault) -> None:
+        """Note that a fault was met once; to be called inside a transaction."""
+        faults = self.faults()
+        faults[faults.index(met)] = replace(met, remaining=met.remaining - 1)
+        self.save_faults(faults)
 
     def next_numbers(self, count: int) -> range:
         """Numbers no instance had before; to be called inside a transaction."""

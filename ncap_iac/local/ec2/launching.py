@@ -55,6 +55,8 @@ class Launch:
     image: MachineImage
     instance_type: InstanceType
     subnet: Subnet
+    names_zone: bool
+    """Whether the request says where, by subnet or zone."""
     groups: tuple[SecurityGroup, ...]
     profile: Profile | None
     metadata: MetadataOptions
@@ -89,6 +91,7 @@ def resolve_launch(parameters: Parameters, inventory: Inventory, profiles: Profi
         image=image,
         instance_type=read_instance_type(required(asked, "InstanceType")),
         subnet=_subnet(asked, inventory),
+        names_zone=bool(asked.get("SubnetId") or (asked.get("Placement") or {}).get("AvailabilityZone")),
         groups=_groups(asked, inventory),
         profile=_profile(asked.get("IamInstanceProfile") or {}, profiles),
         metadata=read_metadata_options(asked.get("MetadataOptions") or {}),
@@ -212,7 +215,7 @@ def _profile(asked: Parameters, profiles: ProfileDirectory) -> Profile | None:
 def _volume(mapping: Parameters) -> Volume:
     refuse_others("BlockDeviceMappings", mapping, ("DeviceName", "Ebs"))
     disk = mapping.get("Ebs") or {}
-    accepted = ("VolumeSize", "VolumeType", "Encrypted", "Iops", "Throughput")
+    accepted = ("VolumeSize", "VolumeType", "Encrypted", "Iops", "Throughput", "KmsKeyId")
     refuse_others("BlockDeviceMappings.Ebs", disk, accepted, {"DeleteOnTermination": True})
     size = int(disk.get("VolumeSize") or _DEFAULT_VOLUME_GIB)
     kind = disk.get("VolumeType") or "gp3"
@@ -220,6 +223,9 @@ def _volume(mapping: Parameters) -> Volume:
         raise invalid(size, "volumeSize", f"Expected 1 to {_LARGEST_VOLUME_GIB} GiB.")
     if kind not in _VOLUME_TYPES:
         raise invalid(kind, "volumeType", f"Expected one of {', '.join(_VOLUME_TYPES)}.")
+    if disk.get("KmsKeyId") and not disk.get("Encrypted"):
+        message = "The parameter KmsKeyId requires the parameter Encrypted to be set."
+        raise ServiceError("InvalidParameterDependency", message)
     return Volume(
         device=required(mapping, "DeviceName"),
         size_gib=size,
@@ -227,4 +233,5 @@ def _volume(mapping: Parameters) -> Volume:
         encrypted=bool(disk.get("Encrypted")),
         iops=disk.get("Iops"),
         throughput=disk.get("Throughput"),
+        kms_key_id=disk.get("KmsKeyId"),
     )

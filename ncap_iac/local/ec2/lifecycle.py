@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ncap_iac.local.ec2.catalog import INSTANCE_TYPES
-from ncap_iac.local.ec2.events import state_change_event
+from ncap_iac.local.ec2.events import spot_warning_event, state_change_event
 from ncap_iac.local.ec2.inventory import Inventory
 from ncap_iac.local.ec2.model import Instance, Reason, State
 from ncap_iac.local.metadata import Identity, MetadataService, RoleCredentials
@@ -32,6 +32,7 @@ USER_INITIATED = Reason("Client.UserInitiatedShutdown", "Client.UserInitiatedShu
 SELF_INITIATED = Reason(
     "Client.InstanceInitiatedShutdown", "Client.InstanceInitiatedShutdown: Instance initiated shutdown"
 )
+SPOT_RECLAIMED = Reason("Server.SpotInstanceTermination", "Server.SpotInstanceTermination: Spot instance termination")
 
 _CONSOLE_S = 24 * 3600.0
 _RECORD_S = 48 * 3600.0
@@ -126,13 +127,25 @@ class Lifecycle:
             self._clean()
             self._fill()
 
-    def terminate(self, instance: Instance) -> Instance:
+    def terminate(self, instance: Instance, reason: Reason = USER_INITIATED) -> Instance:
         """On the caller's wish; with the lock held. An instance on its way out is left to it."""
+        return self._end(instance, reason, self._room.end)
+
+    def lose(self, instance: Instance) -> Instance:
+        """As if its computer had died: nothing in it hears of it. With the lock held."""
+        return self._end(instance, _lost("the instance was lost on purpose"), self._room.kill)
+
+    def warn(self, instance: Instance, end: float) -> None:
+        """Tell an instance that it will be taken back at a moment (seconds since the epoch), as EC2 tells spot ones."""
+        self._metadata.warn(instance.instance_id, end)
+        self._surroundings.emit(spot_warning_event(instance, self._inventory.network, self._clock()))
+
+    def _end(self, instance: Instance, reason: Reason, stop: Callable[[str], None]) -> Instance:
         if not instance.state.is_live:
             return instance
-        instance = self._change(instance, State.SHUTTING_DOWN, USER_INITIATED)
+        instance = self._change(instance, State.SHUTTING_DOWN, reason)
         if instance.instance_id in self._used:
-            self._room.end(instance.instance_id)
+            stop(instance.instance_id)
             return instance
         self._change(instance, State.TERMINATED)
         return instance

@@ -69,6 +69,8 @@ class Volume:
     encrypted: bool
     iops: int | None = None
     throughput: int | None = None
+    kms_key_id: str | None = None
+    """Of an encrypted volume; shown, and nothing is encrypted with it."""
     volume_id: str = ""
     tags: Tags = field(default_factory=dict)
 
@@ -206,21 +208,34 @@ class SecurityGroup:
         return cls(**{**document, "ingress": tuple(document["ingress"]), "egress": tuple(document["egress"])})
 
 
+NO_CAPACITY = "InsufficientInstanceCapacity"
+THROTTLED = "RequestLimitExceeded"
+
+
 @dataclass(frozen=True)
 class Fault:
-    """An error that RunInstances meets on purpose, for tests of who calls it.
+    """An error that EC2's callers meet on purpose, for tests of who calls it.
 
-    `remaining` calls raise `code`; with `granted`, they get that many instances of those asked for instead
+    `remaining` calls raise `code`; with `granted`, launches get that many instances of those asked for instead
     (EC2's partial launch), and `code` only if even MinCount is more.
     """
 
-    code: str = "InsufficientInstanceCapacity"
+    code: str = NO_CAPACITY
     message: str = "We currently do not have sufficient capacity in the Availability Zone you requested."
     status: int = 500
     remaining: int = 1
     granted: int | None = None
     instance_types: tuple[str, ...] = ()
     """Only launches of these types; empty: of any."""
+    zones: tuple[str, ...] = ()
+    """Only launches into these zones; empty: into any."""
+    operation: str = "RunInstances"
+    """Which operation is throttled; empty: every one. All other errors are met by RunInstances only."""
+
+    @property
+    def is_of_launches(self) -> bool:
+        """Whether it is met when a launch is understood; otherwise before the request is looked at."""
+        return self.code != THROTTLED
 
     def document(self) -> Document:
         """As kept on disk."""
@@ -229,4 +244,5 @@ class Fault:
     @classmethod
     def load(cls, document: Document) -> Fault:
         """The fault of a document."""
-        return cls(**{**document, "instance_types": tuple(document["instance_types"])})
+        lists = {name: tuple(document[name]) for name in ("instance_types", "zones")}
+        return cls(**{**document, **lists})

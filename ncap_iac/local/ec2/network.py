@@ -55,6 +55,16 @@ class Network:
         """The default security group of the VPC."""
         return self._id("sg", "default")
 
+    @property
+    def route_table_id(self) -> str:
+        """The main route table of the VPC."""
+        return self._id("rtb", "default")
+
+    @property
+    def nat_id(self) -> str:
+        """What stands for the computer's own way out."""
+        return self._id("nat", "default")
+
     def subnet(self, subnet_id: str) -> Subnet | None:
         """The subnet of an id."""
         return next((subnet for subnet in self.subnets if subnet.subnet_id == subnet_id), None)

@@ -93,9 +93,7 @@ class Places:
 
     def describe_zones(self, parameters: Parameters) -> Answer:
         """DescribeAvailabilityZones."""
-        refuse_others(
-            "DescribeAvailabilityZones", parameters, ("ZoneNames", "Filters"), {"AllAvailabilityZones": False}
-        )
+        refuse_others("DescribeAvailabilityZones", parameters, ("ZoneNames", "Filters", "AllAvailabilityZones"))
         names = parameters.get("ZoneNames") or self._network.zones
         for name in names:
             if name not in self._network.zones:
@@ -122,7 +120,7 @@ class Places:
 
     def describe_regions(self, parameters: Parameters) -> Answer:
         """DescribeRegions: the one of this cloud."""
-        refuse_others("DescribeRegions", parameters, ("RegionNames", "Filters"), {"AllRegions": False})
+        refuse_others("DescribeRegions", parameters, ("RegionNames", "Filters", "AllRegions"))
         for name in parameters.get("RegionNames") or ():
             if name != self._network.region:
                 raise invalid(name, "region", f"This local cloud is in {self._network.region}.")
@@ -147,6 +145,42 @@ class Places:
         found, token = page(select(candidates, parameters, _TYPE_FILTERS, None), parameters, most=100)
         answer = {"InstanceTypes": [_type_shape(kind) for kind in found]}
         return {**answer, "NextToken": token} if token else answer
+
+    def describe_offerings(self, parameters: Parameters) -> Answer:
+        """DescribeInstanceTypeOfferings: every type of the catalog, in the region and in each of its zones."""
+        refuse_others(
+            "DescribeInstanceTypeOfferings", parameters, ("LocationType", "Filters", "MaxResults", "NextToken")
+        )
+        kind = parameters.get("LocationType") or "region"
+        places = {
+            "region": (self._network.region,),
+            "availability-zone": self._network.zones,
+            "availability-zone-id": tuple(self._network.zone_id(zone) for zone in self._network.zones),
+        }
+        if kind not in places:
+            raise invalid(kind, "LocationType", f"Expected one of {', '.join(places)}.")
+        offers = [(name, place) for name in INSTANCE_TYPES for place in places[kind]]
+        fields: Fields[tuple[str, str]] = {
+            "instance-type": lambda offer: [offer[0]],
+            "location": lambda offer: [offer[1]],
+        }
+        found, token = page(select(offers, parameters, fields, None), parameters)
+        shown = [{"InstanceType": name, "LocationType": kind, "Location": place} for name, place in found]
+        answer = {"InstanceTypeOfferings": shown}
+        return {**answer, "NextToken": token} if token else answer
+
+    def describe_attributes(self, parameters: Parameters) -> Answer:
+        """DescribeAccountAttributes: the two that say something about this account."""
+        refuse_others("DescribeAccountAttributes", parameters, ("AttributeNames",))
+        values = {"supported-platforms": "VPC", "default-vpc": self._network.vpc_id}
+        names = parameters.get("AttributeNames") or list(values)
+        for name in names:
+            if name not in values:
+                raise invalid(name, "attributeName", f"The local cloud has: {', '.join(values)}.")
+        shown = [
+            {"AttributeName": name, "AttributeValues": [{"AttributeValue": values[name]}]} for name in sorted(names)
+        ]
+        return {"AccountAttributes": shown}
 
 
 def _type_shape(kind: InstanceType) -> Answer:

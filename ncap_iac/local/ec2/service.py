@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ncap_iac.local.ec2.faults import Faults
 from ncap_iac.local.ec2.images import Images
 from ncap_iac.local.ec2.instances import Instances
 from ncap_iac.local.ec2.inventory import Inventory, random_id
 from ncap_iac.local.ec2.launch_templates import LaunchTemplates
 from ncap_iac.local.ec2.lifecycle import Lifecycle
-from ncap_iac.local.ec2.model import Fault, State
+from ncap_iac.local.ec2.model import State
 from ncap_iac.local.ec2.network import Network
 from ncap_iac.local.ec2.permissions import EC2Permissions
 from ncap_iac.local.ec2.places import Places
 from ncap_iac.local.ec2.profiles import ProfileDirectory
+from ncap_iac.local.ec2.routes import Routes
 from ncap_iac.local.ec2.security_groups import SecurityGroups
 from ncap_iac.local.ec2.tags import TagKeeper
 from ncap_iac.local.runner.isolation import Isolation, strongest_isolation
@@ -47,9 +49,10 @@ class EC2Service:
         self._templates = LaunchTemplates(self._inventory, clock=clock)
         self._groups = SecurityGroups(self._inventory, is_used=self._is_group_used)
         self._images = Images(self._inventory, surroundings.images, clock=clock)
-        self._places = Places(network)
+        self._places, self._routes = Places(network), Routes(network)
         self._tags = TagKeeper(self._inventory, self._instances.visible, self._lifecycle.lock)
         self._permissions = EC2Permissions(self._inventory, self._tags, self._instances.resolve)
+        self._faults = Faults(self._inventory, self._lifecycle, self._instances, surroundings)
         self._operations = self._table()
 
     def start(self) -> None:
@@ -61,9 +64,10 @@ class EC2Service:
         """End all machines; returns when they are gone."""
         self._lifecycle.stop()
 
-    def inject(self, fault: Fault | None) -> None:
-        """Arm a fault that the next RunInstances meet; None disarms. Durable; only reachable from Python."""
-        self._inventory.save_fault(fault)
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on purpose."""
+        return self._faults
 
     @property
     def isolation(self) -> str:
@@ -77,7 +81,9 @@ class EC2Service:
 
     def perform(self, call: Call) -> Answer:
         """Do it. Raises ServiceError."""
-        return self._operation(call)(call)
+        operation = self._operation(call)
+        self._faults.meet(call.operation)
+        return operation(call)
 
     def _operation(self, call: Call) -> Operation:
         operation = self._operations.get(call.operation)
@@ -97,7 +103,7 @@ class EC2Service:
 
     def _table(self) -> Mapping[str, Operation]:
         instances, templates, groups = self._instances, self._templates, self._groups
-        images, places, tags = self._images, self._places, self._tags
+        images, places, tags, routes = self._images, self._places, self._tags, self._routes
         return {
             "RunInstances": lambda call: instances.run(call.parameters),
             "DescribeInstances": lambda call: instances.describe(call.parameters),
@@ -129,4 +135,8 @@ class EC2Service:
             "DescribeAvailabilityZones": lambda call: places.describe_zones(call.parameters),
             "DescribeRegions": lambda call: places.describe_regions(call.parameters),
             "DescribeInstanceTypes": lambda call: places.describe_types(call.parameters),
+            "DescribeInstanceTypeOfferings": lambda call: places.describe_offerings(call.parameters),
+            "DescribeRouteTables": lambda call: routes.describe_tables(call.parameters),
+            "DescribeVpcEndpoints": lambda call: routes.describe_endpoints(call.parameters),
+            "DescribeAccountAttributes": lambda call: places.describe_attributes(call.parameters),
         }

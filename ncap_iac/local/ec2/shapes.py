@@ -156,7 +156,7 @@ def volume_shape(instance: Instance, volume: Volume) -> Shape:
             }
         ],
     }
-    optional = {"Iops": volume.iops, "Throughput": volume.throughput}
+    optional = {"Iops": volume.iops, "Throughput": volume.throughput, "KmsKeyId": volume.kms_key_id}
     return {**shape, **{name: value for name, value in optional.items() if value is not None}}
 
 

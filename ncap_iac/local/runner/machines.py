@@ -81,6 +81,8 @@ class MachineRoom:
         self._commands: dict[str, FileIO] = {}
         """To each machine's warden; whoever closes it ends the machine."""
         self._threads: dict[str, threading.Thread] = {}
+        self._sessions: dict[str, int] = {}
+        """Session of each machine's first process."""
         self._told: set[str] = set()
         self._is_closed = False
 
@@ -117,6 +119,15 @@ class MachineRoom:
                 with contextlib.suppress(OSError, ValueError):
                     self._commands[instance].write(b"end\n")
 
+    def kill(self, instance: str) -> None:
+        """End a machine without a word to anything in it; one that has not started yet is told to end."""
+        with self._lock:
+            session = self._sessions.get(instance, 0)
+        if session:
+            _end_session(session)
+        else:
+            self.end(instance)
+
     def console(self, instance: str) -> bytes:
         """The last 64 KB a machine printed."""
         return console_tail(self._machine_folder(instance).console, CONSOLE_TAIL_BYTES)
@@ -152,6 +163,7 @@ class MachineRoom:
             with self._lock:
                 self._commands.pop(machine.instance, None)
                 self._threads.pop(machine.instance, None)
+                self._sessions.pop(machine.instance, None)
                 self._told.discard(machine.instance)
             self._listener(machine.instance, last or Report("ended", Cause.LOST))
 
@@ -177,6 +189,8 @@ class MachineRoom:
                 return report
             if report.happened == "started":
                 session = int(report.message)
+                with self._lock:
+                    self._sessions[order.instance] = session
             self._listener(order.instance, report)
         _end_session(session)
         return Report("ended", Cause.LOST, message="the process that held the machine is gone")

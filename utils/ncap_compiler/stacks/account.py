@@ -31,6 +31,7 @@ from troposphere import (
 
 from ncap_compiler import defaults, names, policies
 from ncap_compiler.document import Json
+from ncap_compiler.spread import Spread
 from ncap_compiler.stacks import parts
 from ncap_compiler.statements import policy_document
 
@@ -55,7 +56,8 @@ def build_account(bundle_sha256: str) -> dict[str, Json]:
 
 
 def _add_parameters(template: Template) -> None:
-    parts.add_tls_parameter(template)
+    parts.add_bucket_parameters(template)
+    parts.add_shared_parameters(template)
     template.add_parameter(
         Parameter(
             "WithFunctions",
@@ -91,6 +93,16 @@ def _add_parameters(template: Template) -> None:
             Description="Network the instances are started in. Empty: the default network of the region.",
         )
     )
+    template.add_parameter(
+        Parameter(
+            "SubnetIds",
+            Type="String",
+            Default="",
+            AllowedPattern="(subnet-[0-9a-f]+(,subnet-[0-9a-f]+)*)?",
+            Description="Subnets of VpcId the instances are started in, with commas. Empty: the default network's.",
+        )
+    )
+    template.add_condition("SubnetsNamed", Not(Equals(Ref("SubnetIds"), "")))
     template.add_condition("VpcNamed", Not(Equals(Ref("VpcId"), "")))
     template.add_condition("FunctionsWanted", Equals(Ref("WithFunctions"), "true"))
     template.add_condition("BudgetWanted", Not(Equals(Ref("MonthlyBudget"), "0")))
@@ -104,7 +116,7 @@ def _add_artifacts(template: Template) -> None:
             BucketName=Sub(names.artifact_bucket()),
             LifecycleConfiguration=s3.LifecycleConfiguration(Rules=parts.housekeeping_rules()),
             Tags=parts.tags(STACK),
-            **parts.bucket_protection(),
+            **parts.bucket_protection("neurocaas-artifacts"),
             **parts.RETAIN,
         )
     )
@@ -133,7 +145,9 @@ def _add_ledger(template: Template) -> None:
                 )
             ],
             PointInTimeRecoverySpecification=dynamodb.PointInTimeRecoverySpecification(PointInTimeRecoveryEnabled=True),
-            SSESpecification=dynamodb.SSESpecification(SSEEnabled=True),
+            SSESpecification=dynamodb.SSESpecification(
+                SSEEnabled=True, SSEType=parts.with_own_key("KMS"), KMSMasterKeyId=parts.own_key()
+            ),
             TimeToLiveSpecification=dynamodb.TimeToLiveSpecification(AttributeName="expires_at", Enabled=True),
             Tags=parts.tags(STACK),
             **parts.RETAIN,
@@ -145,9 +159,11 @@ def _add_ledger(template: Template) -> None:
 def _add_notices(template: Template) -> None:
     """Topic, queue of events nobody could handle, and the alarm between them.
 
-    The topic is not under a KMS key: with the AWS-managed one, alarms and budgets could not publish to it.
+    Without an own key the topic is under none: with the AWS-managed one, alarms and budgets could not publish to it.
     """
-    topic = template.add_resource(sns.Topic("Topic", TopicName=names.TOPIC, Tags=parts.tags(STACK)))
+    topic = template.add_resource(
+        sns.Topic("Topic", TopicName=names.TOPIC, KmsMasterKeyId=parts.own_key(), Tags=parts.tags(STACK))
+    )
     template.add_resource(
         sns.TopicPolicy("TopicPolicy", Topics=[Ref(topic)], PolicyDocument=policy_document(policies.topic_access()))
     )
@@ -161,7 +177,8 @@ def _add_notices(template: Template) -> None:
             "DeadLetters",
             QueueName=names.DEAD_LETTER_QUEUE,
             MessageRetentionPeriod=defaults.DEAD_LETTER_RETENTION_S,
-            SqsManagedSseEnabled=True,
+            SqsManagedSseEnabled=parts.with_own_key(False, True),
+            KmsMasterKeyId=parts.own_key(),
             Tags=parts.tags(STACK),
             **parts.DELETE,
         )
@@ -198,7 +215,6 @@ def _add_security_group(template: Template) -> None:
     group = template.add_resource(
         ec2.SecurityGroup(
             "Instances",
-            GroupName=names.SECURITY_GROUP,
             GroupDescription="NeuroCAAS instances: no way in, HTTPS out.",
             VpcId=If("VpcNamed", Ref("VpcId"), NoValue),
             SecurityGroupEgress=[
@@ -210,6 +226,7 @@ def _add_security_group(template: Template) -> None:
         )
     )
     _export(template, "SecurityGroup", GetAtt(group, "GroupId"), names.EXPORT_SECURITY_GROUP)
+    _export(template, "Subnets", If("SubnetsNamed", Ref("SubnetIds"), "default"), names.EXPORT_SUBNETS)
 
 
 def _add_monitor(template: Template, bundle_sha256: str) -> None:
@@ -218,14 +235,14 @@ def _add_monitor(template: Template, bundle_sha256: str) -> None:
         parts.FunctionSpec(
             title="Monitor",
             name=names.MONITOR_FUNCTION,
-            role=names.MONITOR_ROLE,
+            role=names.monitor_role(),
             handler="instance_monitor.handler",
             bundle_sha256=bundle_sha256,
             artifact_bucket=Ref("Artifacts"),
             timeout_s=defaults.MONITOR_TIMEOUT_S,
             concurrency=defaults.MONITOR_CONCURRENCY,
             environment={"LEDGER_TABLE": names.LEDGER_TABLE},
-            policy=policies.monitor_policy(),
+            policy=Spread(policies.monitor_policy(), ()),
             dead_letters=GetAtt("DeadLetters", "Arn"),
             description="An instance changed its state: settle its record, end the job with the last one.",
             condition="FunctionsWanted",
@@ -255,14 +272,14 @@ def _add_sweeper(template: Template, bundle_sha256: str) -> None:
         parts.FunctionSpec(
             title="Sweeper",
             name=names.SWEEPER_FUNCTION,
-            role=names.SWEEPER_ROLE,
+            role=names.sweeper_role(),
             handler="instance_sweeper.handler",
             bundle_sha256=bundle_sha256,
             artifact_bucket=Ref("Artifacts"),
             timeout_s=defaults.SWEEPER_TIMEOUT_S,
             concurrency=defaults.SWEEPER_CONCURRENCY,
             environment={"LEDGER_TABLE": names.LEDGER_TABLE},
-            policy=policies.sweeper_policy(),
+            policy=Spread(policies.sweeper_policy(), ()),
             dead_letters=GetAtt("DeadLetters", "Arn"),
             description="Every minute: repair whatever events missed.",
             condition="FunctionsWanted",

@@ -6,12 +6,16 @@ their rights are in the users stack; this one changes only with the blueprint.
 
 from __future__ import annotations
 
-from troposphere import AWSObject, GetAtt, Output, Parameter, Ref, Sub, Template, awslambda, ec2, s3
+from functools import partial
+
+from troposphere import AWSObject, Equals, GetAtt, Not, Output, Parameter, Ref, Sub, Template, awslambda, ec2, s3
 
 from ncap_compiler import defaults, names, policies
 from ncap_compiler.blueprint import Blueprint
 from ncap_compiler.document import Json
+from ncap_compiler.spread import Spread, spread
 from ncap_compiler.stacks import parts
+from ncap_compiler.template import MAX_LISTED, MAX_ROLE_POLICIES
 
 
 def build_analysis(blueprint: Blueprint, *, bundle_sha256: str, version_id: str) -> dict[str, Json]:
@@ -20,8 +24,9 @@ def build_analysis(blueprint: Blueprint, *, bundle_sha256: str, version_id: str)
     template.set_version("2010-09-09")
     template.set_description(f"NeuroCAAS analysis {blueprint.analysis}: bucket, job manager, launch template.")
     _add_parameters(template, blueprint)
+    _add_version_parameters(template, blueprint, version_id)
     _add_launch_template(template, blueprint)
-    submit = _add_submit(template, blueprint, bundle_sha256, version_id)
+    submit = _add_submit(template, blueprint, bundle_sha256)
     listeners = [(defaults.SUBMISSION_SUFFIX, submit)]
     if blueprint.post_handler is not None:
         listeners.append((blueprint.post_trigger, _add_postprocess(template, blueprint, bundle_sha256)))
@@ -30,7 +35,8 @@ def build_analysis(blueprint: Blueprint, *, bundle_sha256: str, version_id: str)
 
 
 def _add_parameters(template: Template, blueprint: Blueprint) -> None:
-    parts.add_tls_parameter(template)
+    parts.add_bucket_parameters(template)
+    parts.add_shared_parameters(template)
     literal = {} if blueprint.hardware.environment_name else {"Default": blueprint.hardware.ami}
     template.add_parameter(
         Parameter(
@@ -51,10 +57,53 @@ def _add_parameters(template: Template, blueprint: Blueprint) -> None:
     )
 
 
+def _add_version_parameters(template: Template, blueprint: Blueprint, version_id: str) -> None:
+    """What makes kept versions run, and one of them the default, without compiling their documents again."""
+    listed: list[tuple[str, str, str, str]] = [
+        (
+            "InstanceTypes",
+            ",".join(blueprint.hardware.allowed_instance_types),
+            "[a-z][a-z0-9-]*[.][a-z0-9-]+(,[a-z][a-z0-9-]*[.][a-z0-9-]+)*",
+            "Instance types the job manager may start, with commas: those of every version kept.",
+        ),
+        (
+            "EarlierImages",
+            "",
+            "(arn:[a-z-]+:ec2:[a-z0-9-]+::image/ami-[0-9a-f]+(,arn:[a-z-]+:ec2:[a-z0-9-]+::image/ami-[0-9a-f]+)*)?",
+            "ARNs of images of kept versions that the environment's tag does not cover, with commas.",
+        ),
+    ]
+    for name, default, pattern, description in listed:
+        template.add_parameter(
+            Parameter(
+                name,
+                Type="String",
+                Default=default,
+                AllowedPattern=pattern,
+                MaxLength=MAX_LISTED,
+                Description=description,
+            )
+        )
+    template.add_condition("EarlierImagesGiven", Not(Equals(Ref("EarlierImages"), "")))
+    template.add_parameter(
+        Parameter(
+            "VersionId",
+            Type="String",
+            Default=version_id,
+            AllowedPattern="v-[0-9a-f]{16}",
+            Description="The version served by default; the bucket has its document.",
+        )
+    )
+
+
 def _add_launch_template(template: Template, blueprint: Blueprint) -> None:
     stack = blueprint.analysis
     disk = ec2.EBSBlockDevice(
-        VolumeType="gp3", VolumeSize=blueprint.hardware.volume_size_gib, Encrypted=True, DeleteOnTermination=True
+        VolumeType="gp3",
+        VolumeSize=blueprint.hardware.volume_size_gib,
+        Encrypted=True,
+        DeleteOnTermination=True,
+        KmsKeyId=parts.own_key(),
     )
     metadata = ec2.MetadataOptions(
         HttpEndpoint="enabled", HttpTokens="required", HttpPutResponseHopLimit=1, InstanceMetadataTags="disabled"
@@ -75,7 +124,7 @@ def _add_launch_template(template: Template, blueprint: Blueprint) -> None:
     )
 
 
-def _add_submit(template: Template, blueprint: Blueprint, bundle_sha256: str, version_id: str) -> AWSObject:
+def _add_submit(template: Template, blueprint: Blueprint, bundle_sha256: str) -> AWSObject:
     hardware = blueprint.hardware
     name = names.submit_function(blueprint.analysis)
     return parts.add_function(
@@ -91,19 +140,26 @@ def _add_submit(template: Template, blueprint: Blueprint, bundle_sha256: str, ve
             concurrency=defaults.SUBMIT_CONCURRENCY,
             environment={
                 "ANALYSIS_BUCKET": blueprint.analysis,
-                "VERSION_ID": version_id,
+                "VERSION_ID": Ref("VersionId"),
                 "LEDGER_TABLE": names.LEDGER_TABLE,
+                "SUBNET_IDS": parts.imported(names.EXPORT_SUBNETS),
+                "VOLUME_KEY_ARN": parts.own_key(),
             },
-            policy=policies.submit_policy(
-                blueprint.analysis,
-                blueprint.group_names,
-                instance_types=hardware.allowed_instance_types,
-                environment=hardware.environment_name,
-            ),
+            policy=_submit_policy(blueprint),
             dead_letters=parts.imported(names.EXPORT_DEAD_LETTER_ARN),
             description=f"Starts the jobs of {blueprint.analysis}.",
         ),
         blueprint.analysis,
+    )
+
+
+def _submit_policy(blueprint: Blueprint) -> Spread:
+    """The job manager's rights; the instance roles of many groups need more than its inline policy."""
+    return spread(
+        blueprint.group_names,
+        inline=partial(policies.submit_policy, blueprint.analysis, environment=blueprint.hardware.environment_name),
+        further=policies.pass_policy,
+        limit=MAX_ROLE_POLICIES,
     )
 
 
@@ -121,7 +177,7 @@ def _add_postprocess(template: Template, blueprint: Blueprint, bundle_sha256: st
             timeout_s=blueprint.hardware.submit_timeout_s,
             concurrency=defaults.SUBMIT_CONCURRENCY,
             environment={"ANALYSIS_BUCKET": blueprint.analysis, "LEDGER_TABLE": names.LEDGER_TABLE},
-            policy=policies.postprocess_policy(blueprint.analysis),
+            policy=Spread(policies.postprocess_policy(blueprint.analysis), ()),
             dead_letters=parts.imported(names.EXPORT_DEAD_LETTER_ARN),
             description=f"Runs after the jobs of {blueprint.analysis}.",
         ),
@@ -149,7 +205,7 @@ def _add_bucket(template: Template, blueprint: Blueprint, listeners: list[tuple[
             ),
             Tags=parts.tags(blueprint.analysis),
             DependsOn=permissions,
-            **parts.bucket_protection(),
+            **parts.bucket_protection(blueprint.analysis),
             **parts.RETAIN,
         )
     )

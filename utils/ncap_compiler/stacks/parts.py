@@ -16,6 +16,7 @@ from troposphere import (
     GetAtt,
     If,
     ImportValue,
+    Not,
     NoValue,
     Parameter,
     Ref,
@@ -30,6 +31,7 @@ from troposphere import (
 
 from ncap_compiler import defaults, names, policies
 from ncap_compiler.document import Json
+from ncap_compiler.spread import Policy, Spread
 from ncap_compiler.statements import Statement
 
 Text: TypeAlias = str | AWSHelperFn
@@ -53,8 +55,8 @@ class FunctionSpec:
     artifact_bucket: Text
     timeout_s: int
     concurrency: int
-    environment: Mapping[str, str]
-    policy: Mapping[str, Json]
+    environment: Mapping[str, Text]
+    policy: Spread
     dead_letters: Text
     description: str
     condition: str | None = None
@@ -79,6 +81,7 @@ def add_function(template: Template, spec: FunctionSpec, stack: str) -> AWSObjec
             f"{spec.title}Log",
             LogGroupName=names.log_group(spec.name),
             RetentionInDays=defaults.LOG_RETENTION_DAYS,
+            KmsKeyId=own_key(),
             Tags=tags(stack),
             **DELETE,
         )
@@ -86,13 +89,16 @@ def add_function(template: Template, spec: FunctionSpec, stack: str) -> AWSObjec
     role = template.add_resource(
         iam.Role(
             f"{spec.title}Role",
-            RoleName=spec.role,
+            RoleName=text(spec.role),
             Path=names.PATH,
             AssumeRolePolicyDocument=policies.trust("lambda.amazonaws.com"),
-            Policies=[iam.Policy(PolicyName="neurocaas", PolicyDocument=dict(spec.policy))],
+            PermissionsBoundary=boundary(),
+            Policies=[inline_policy(spec.policy.inline)],
             Tags=tags(stack),
         )
     )
+    for policy in further_policies(role, spec.role, spec.policy.managed):
+        template.add_resource(policy)
     function = template.add_resource(
         awslambda.Function(
             f"{spec.title}Function",
@@ -107,6 +113,7 @@ def add_function(template: Template, spec: FunctionSpec, stack: str) -> AWSObjec
             Timeout=spec.timeout_s,
             ReservedConcurrentExecutions=spec.concurrency,
             Environment=awslambda.Environment(Variables=dict(spec.environment)),
+            KmsKeyArn=own_key(),
             Tags=tags(stack),
             DependsOn=[log.title, *spec.depends_on],
             **shared,
@@ -126,13 +133,82 @@ def add_function(template: Template, spec: FunctionSpec, stack: str) -> AWSObjec
     return function
 
 
-def bucket_protection() -> dict[str, object]:
-    """Properties of every bucket: encrypted, versioned, owned by the account, closed to the public."""
-    encryption = s3.ServerSideEncryptionRule(
-        ServerSideEncryptionByDefault=s3.ServerSideEncryptionByDefault(SSEAlgorithm="AES256")
+def inline_policy(document: Policy) -> iam.Policy:
+    """The one inline policy of a role or group."""
+    return iam.Policy(PolicyName="neurocaas", PolicyDocument=document)
+
+
+def further_policies(holder: AWSObject, name: str, documents: Sequence[Policy], **shared: Text) -> list[AWSObject]:
+    """Managed policies of the role or group `holder`, which is called `name`, with the attributes `shared`."""
+    return [
+        iam.ManagedPolicy(
+            f"{holder.title}Policy{number}",
+            ManagedPolicyName=text(names.further_policy(name, number)),
+            Path=names.PATH,
+            PolicyDocument=document,
+            **{"Roles" if isinstance(holder, iam.Role) else "Groups": [Ref(holder)]},
+            **shared,
+        )
+        for number, document in enumerate(documents, start=2)
+    ]
+
+
+def add_shared_parameters(template: Template) -> None:
+    """Parameters every stack has: the boundary of its roles and users, and the own key of its data."""
+    template.add_parameter(
+        Parameter(
+            "PermissionsBoundary",
+            Type="String",
+            Default="",
+            AllowedPattern="(arn:[a-z-]+:iam::([0-9]{12}|aws):policy/[A-Za-z0-9+=,.@_/-]+)?",
+            Description="ARN of the policy no role or user made here may exceed. Empty: none.",
+        )
     )
+    template.add_parameter(
+        Parameter(
+            "KmsKeyArn",
+            Type="String",
+            Default="",
+            AllowedPattern="(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+)?",
+            Description="ARN of the KMS key everything at rest is kept under. Empty: keys of AWS.",
+        )
+    )
+    template.add_condition("BoundaryGiven", Not(Equals(Ref("PermissionsBoundary"), "")))
+    template.add_condition(policies.OWN_KEY_GIVEN, Not(Equals(Ref("KmsKeyArn"), "")))
+
+
+def boundary() -> AWSHelperFn:
+    """The boundary of a role or user, if there is one."""
+    return If("BoundaryGiven", Ref("PermissionsBoundary"), NoValue)
+
+
+def own_key() -> AWSHelperFn:
+    """The own key, if there is one."""
+    return with_own_key(Ref("KmsKeyArn"))
+
+
+def with_own_key(value: object, otherwise: object = NoValue) -> AWSHelperFn:
+    """`value` with an own key, `otherwise` without."""
+    return If(policies.OWN_KEY_GIVEN, value, otherwise)
+
+
+def bucket_protection(name: str) -> dict[str, object]:
+    """Properties of every bucket: encrypted, versioned, owned by the account, closed to the public.
+
+    `name` begins the keys of its access logs, which several buckets write into one.
+    """
+    own = s3.ServerSideEncryptionByDefault(SSEAlgorithm="aws:kms", KMSMasterKeyID=Ref("KmsKeyArn"))
+    aws = s3.ServerSideEncryptionByDefault(SSEAlgorithm="AES256")
+    rules = [
+        s3.ServerSideEncryptionRule(ServerSideEncryptionByDefault=own, BucketKeyEnabled=True),
+        s3.ServerSideEncryptionRule(ServerSideEncryptionByDefault=aws),
+    ]
+    logging = s3.LoggingConfiguration(DestinationBucketName=Ref("AccessLogBucket"), LogFilePrefix=f"{name}/")
     return {
-        "BucketEncryption": s3.BucketEncryption(ServerSideEncryptionConfiguration=[encryption]),
+        "BucketEncryption": with_own_key(
+            *(s3.BucketEncryption(ServerSideEncryptionConfiguration=[rule]) for rule in rules)
+        ),
+        "LoggingConfiguration": If("AccessLogsWanted", logging, NoValue),
         "OwnershipControls": s3.OwnershipControls(
             Rules=[s3.OwnershipControlsRule(ObjectOwnership="BucketOwnerEnforced")]
         ),
@@ -161,8 +237,22 @@ def housekeeping_rules() -> list[AWSObject]:
     ]
 
 
-def add_tls_parameter(template: Template) -> None:
-    """The parameter that forbids plain HTTP to buckets; a cloud on the loopback interface sets it to false."""
+def add_bucket_parameters(template: Template) -> None:
+    """Parameters of stacks with buckets.
+
+    Plain HTTP is refused; a cloud on the loopback interface cannot do without. Access logs go to a bucket of the
+    operator's, if one is named.
+    """
+    template.add_parameter(
+        Parameter(
+            "AccessLogBucket",
+            Type="String",
+            Default="",
+            AllowedPattern="([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?",
+            Description="Bucket that takes the access logs of buckets made here. Empty: no access logs.",
+        )
+    )
+    template.add_condition("AccessLogsWanted", Not(Equals(Ref("AccessLogBucket"), "")))
     template.add_parameter(
         Parameter(
             "RequireTls",

@@ -7,42 +7,37 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import ClassVar
 
 from ncap_iac.local.cloudformation.provider import (
     Client,
     Created,
     NameRule,
+    Neighbour,
     Provider,
     TagRule,
-    changed,
     chosen,
     present,
-    tag_change,
     tag_list,
     tag_map,
 )
-from ncap_iac.local.cloudformation.providers.iam_shared import Entity, apply_policies, boundary_of, read_policies
+from ncap_iac.local.cloudformation.providers.iam_entities import EntityProvider
 from ncap_iac.local.cloudformation.values import Properties
 
 
-class GroupProvider(Provider):
+class GroupProvider(EntityProvider):
     """AWS::IAM::Group."""
 
     type = "AWS::IAM::Group"
+    kind = "group"
+    told = ("GroupName", "Path")
     properties = frozenset({"GroupName", "ManagedPolicyArns", "Path", "Policies"})
     create_only = frozenset({"GroupName"})
     attributes = frozenset({"Arn"})
+    changing = frozenset({"Arn"})
     name = NameRule("GroupName", 128)
     exact = frozenset({"PolicyDocument"})
-
-    def _entity(self, name: str) -> Entity:
-        return Entity(self._client("iam"), "group", name)
-
-    def find(self, properties: Properties) -> str | None:
-        """The group of that name."""
-        name = str(properties["GroupName"])
-        return None if present(lambda: self._client("iam").get_group(GroupName=name)) is None else name
 
     def create(self, properties: Properties) -> Created:
         """CreateGroup; policies follow."""
@@ -51,28 +46,9 @@ class GroupProvider(Provider):
         return Created(group["GroupName"], {"Arn": group["Arn"]}, settings)
 
     def apply(self, physical_id: str, previous: Properties, wanted: Properties) -> Properties:
-        """Path and policies."""
-        if changed(previous, wanted, "Path"):
-            self._client("iam").update_group(GroupName=physical_id, NewPath=wanted.get("Path", "/"))
-        apply_policies(self._entity(physical_id), previous, wanted)
-        return {}
-
-    def delete(self, physical_id: str, properties: Properties) -> None:
-        """Take its own policies away, then DeleteGroup."""
-        if self.find({"GroupName": physical_id}) is None:
-            return
-        apply_policies(self._entity(physical_id), properties, {})
-        present(lambda: self._client("iam").delete_group(GroupName=physical_id))
-
-    def read(self, physical_id: str, wanted: Properties) -> Properties | None:
-        """GetGroup and its policies."""
-        answer = present(lambda: self._client("iam").get_group(GroupName=physical_id))
-        if answer is None:
-            return None
-        return {
-            **chosen(answer["Group"], "GroupName", "Path"),
-            **read_policies(self._entity(physical_id), wanted),
-        }
+        """Path and policies; the ARN follows the path."""
+        self._apply_settings(physical_id, previous, wanted)
+        return self._move(physical_id, previous, wanted)
 
 
 def _set_groups(iam: Client, user: str, had: set[str], wants: set[str]) -> None:
@@ -82,26 +58,21 @@ def _set_groups(iam: Client, user: str, had: set[str], wants: set[str]) -> None:
         present(lambda group=group: iam.remove_user_from_group(GroupName=group, UserName=user))  # type: ignore[misc]
 
 
-class UserProvider(Provider):
+class UserProvider(EntityProvider):
     """AWS::IAM::User, without a console password."""
 
     type = "AWS::IAM::User"
+    kind = "user"
+    told = ("Path", "UserName")
     properties = frozenset(
         {"Groups", "ManagedPolicyArns", "Path", "PermissionsBoundary", "Policies", "Tags", "UserName"}
     )
     create_only = frozenset({"UserName"})
     attributes = frozenset({"Arn"})
+    changing = frozenset({"Arn"})
     name = NameRule("UserName", 64)
     tags = TagRule()
     exact = frozenset({"PolicyDocument"})
-
-    def _entity(self, name: str) -> Entity:
-        return Entity(self._client("iam"), "user", name)
-
-    def find(self, properties: Properties) -> str | None:
-        """The user of that name."""
-        name = str(properties["UserName"])
-        return None if present(lambda: self._client("iam").get_user(UserName=name)) is None else name
 
     def create(self, properties: Properties) -> Created:
         """CreateUser; groups and policies follow."""
@@ -111,57 +82,45 @@ class UserProvider(Provider):
         return Created(user["UserName"], {"Arn": user["Arn"]}, {**settings, **chosen(properties, "Tags")})
 
     def apply(self, physical_id: str, previous: Properties, wanted: Properties) -> Properties:
-        """One call a changed part."""
+        """One call a changed part; the ARN follows the path."""
+        self._apply_settings(physical_id, previous, wanted)
         iam = self._client("iam")
-        if changed(previous, wanted, "Path"):
-            iam.update_user(UserName=physical_id, NewPath=wanted.get("Path", "/"))
-        if changed(previous, wanted, "PermissionsBoundary"):
-            if "PermissionsBoundary" in wanted:
-                boundary = wanted["PermissionsBoundary"]
-                iam.put_user_permissions_boundary(UserName=physical_id, PermissionsBoundary=boundary)
-            else:
-                iam.delete_user_permissions_boundary(UserName=physical_id)
-        change = tag_change(previous, wanted)
-        if change.remove:
-            iam.untag_user(UserName=physical_id, TagKeys=list(change.remove))
-        if change.put:
-            iam.tag_user(UserName=physical_id, Tags=tag_list(change.put))
         _set_groups(iam, physical_id, set(previous.get("Groups", ())), set(wanted.get("Groups", ())))
-        apply_policies(self._entity(physical_id), previous, wanted)
-        return {}
+        return self._move(physical_id, previous, wanted)
 
-    def delete(self, physical_id: str, properties: Properties) -> None:
-        """Take its own groups and policies away, then DeleteUser; a key made by hand makes IAM refuse, as on AWS."""
-        iam = self._client("iam")
-        if self.find({"UserName": physical_id}) is None:
-            return
-        _set_groups(iam, physical_id, set(properties.get("Groups", ())), set())
-        apply_policies(self._entity(physical_id), properties, {})
-        present(lambda: iam.delete_user(UserName=physical_id))
+    def release(self, physical_id: str, properties: Properties) -> None:
+        """Leave its own groups; a key made by hand makes IAM refuse, as on AWS."""
+        _set_groups(self._client("iam"), physical_id, set(properties.get("Groups", ())), set())
 
     def read(self, physical_id: str, wanted: Properties) -> Properties | None:
-        """GetUser, its groups and policies."""
-        iam = self._client("iam")
-        answer = present(lambda: iam.get_user(UserName=physical_id))
-        if answer is None:
-            return None
-        user = answer["User"]
-        found = {
-            **chosen(user, "Path", "UserName"),
-            "PermissionsBoundary": boundary_of(user),
-            "Tags": user.get("Tags", []),
-            **read_policies(self._entity(physical_id), wanted),
+        """GetUser, its policies, and which of the wanted groups it is in."""
+        found = super().read(physical_id, wanted)
+        if found is None or "Groups" not in wanted:
+            return found
+        return {**found, "Groups": [name for name in self._groups(physical_id) if name in wanted["Groups"]]}
+
+    def observe(self, physical_id: str, wanted: Properties, neighbours: Sequence[Neighbour]) -> Properties | None:
+        """As `read`, with policies and groups somebody added by hand."""
+        found = super().observe(physical_id, wanted, neighbours)
+        if found is None or "Groups" not in wanted:
+            return found
+        elsewhere = {
+            other.properties["GroupName"]
+            for other in neighbours
+            if other.type == UserToGroupAdditionProvider.type and physical_id in other.properties["Users"]
         }
-        if "Groups" in wanted:
-            named = iam.list_groups_for_user(UserName=physical_id)["Groups"]
-            found["Groups"] = [item["GroupName"] for item in named if item["GroupName"] in wanted["Groups"]]
-        return found
+        return {**found, "Groups": [name for name in self._groups(physical_id) if name not in elsewhere]}
+
+    def _groups(self, name: str) -> list[str]:
+        answer = self._client("iam").list_groups_for_user(UserName=name)
+        return [item["GroupName"] for item in answer["Groups"]]
 
 
 class UserToGroupAdditionProvider(Provider):
     """AWS::IAM::UserToGroupAddition: members of a group, as one resource."""
 
     type = "AWS::IAM::UserToGroupAddition"
+    has_drift = False
     properties = frozenset({"GroupName", "Users"})
     required = properties
     attributes = frozenset({"Id"})
@@ -204,6 +163,7 @@ class AccessKeyProvider(Provider):
     """AWS::IAM::AccessKey. `Serial` is CloudFormation's own: a higher one replaces the key."""
 
     type = "AWS::IAM::AccessKey"
+    has_drift = False
     properties = frozenset({"Serial", "Status", "UserName"})
     required = frozenset({"UserName"})
     create_only = frozenset({"Serial", "UserName"})

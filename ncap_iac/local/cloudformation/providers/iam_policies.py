@@ -34,6 +34,7 @@ class InlinePolicyProvider(Provider):
     """AWS::IAM::Policy: one inline policy written into roles, users and groups."""
 
     type = "AWS::IAM::Policy"
+    has_drift = False
     properties = frozenset({"PolicyDocument", "PolicyName", *_MEMBERS})
     required = frozenset({"PolicyDocument", "PolicyName"})
     attributes = frozenset({"Id"})

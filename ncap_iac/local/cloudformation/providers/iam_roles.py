@@ -13,18 +13,19 @@ from ncap_iac.local.cloudformation.provider import (
     changed,
     chosen,
     present,
-    tag_change,
     tag_list,
     tag_map,
 )
-from ncap_iac.local.cloudformation.providers.iam_shared import Entity, apply_policies, boundary_of, read_policies
+from ncap_iac.local.cloudformation.providers.iam_entities import EntityProvider
 from ncap_iac.local.cloudformation.values import Properties
 
 
-class RoleProvider(Provider):
+class RoleProvider(EntityProvider):
     """AWS::IAM::Role."""
 
     type = "AWS::IAM::Role"
+    kind = "role"
+    told = ("AssumeRolePolicyDocument", "Description", "MaxSessionDuration", "Path", "RoleName")
     properties = frozenset(
         {
             "AssumeRolePolicyDocument",
@@ -45,14 +46,6 @@ class RoleProvider(Provider):
     defaults: ClassVar[Properties] = {"MaxSessionDuration": 3600}
     tags = TagRule()
     exact = frozenset({"AssumeRolePolicyDocument", "PolicyDocument"})
-
-    def _entity(self, name: str) -> Entity:
-        return Entity(self._client("iam"), "role", name)
-
-    def find(self, properties: Properties) -> str | None:
-        """The role of that name."""
-        name = str(properties["RoleName"])
-        return None if present(lambda: self._client("iam").get_role(RoleName=name)) is None else name
 
     def create(self, properties: Properties) -> Created:
         """CreateRole; policies follow."""
@@ -78,40 +71,8 @@ class RoleProvider(Provider):
             iam.update_role_description(RoleName=physical_id, Description=wanted.get("Description", ""))
         if changed(previous, wanted, "MaxSessionDuration"):
             iam.update_role(RoleName=physical_id, MaxSessionDuration=int(wanted.get("MaxSessionDuration", 3600)))
-        if changed(previous, wanted, "PermissionsBoundary"):
-            if "PermissionsBoundary" in wanted:
-                boundary = wanted["PermissionsBoundary"]
-                iam.put_role_permissions_boundary(RoleName=physical_id, PermissionsBoundary=boundary)
-            else:
-                iam.delete_role_permissions_boundary(RoleName=physical_id)
-        change = tag_change(previous, wanted)
-        if change.remove:
-            iam.untag_role(RoleName=physical_id, TagKeys=list(change.remove))
-        if change.put:
-            iam.tag_role(RoleName=physical_id, Tags=tag_list(change.put))
-        apply_policies(self._entity(physical_id), previous, wanted)
+        self._apply_settings(physical_id, previous, wanted)
         return {}
-
-    def delete(self, physical_id: str, properties: Properties) -> None:
-        """Take the role's own policies away, then DeleteRole; others' policies make IAM refuse, as on AWS."""
-        if self.find({"RoleName": physical_id}) is None:
-            return
-        apply_policies(self._entity(physical_id), properties, {})
-        present(lambda: self._client("iam").delete_role(RoleName=physical_id))
-
-    def read(self, physical_id: str, wanted: Properties) -> Properties | None:
-        """GetRole and its policies."""
-        answer = present(lambda: self._client("iam").get_role(RoleName=physical_id))
-        if answer is None:
-            return None
-        role = answer["Role"]
-        names = ("AssumeRolePolicyDocument", "Description", "MaxSessionDuration", "Path", "RoleName")
-        return {
-            **chosen(role, *names),
-            "PermissionsBoundary": boundary_of(role),
-            "Tags": role.get("Tags", []),
-            **read_policies(self._entity(physical_id), wanted),
-        }
 
 
 class InstanceProfileProvider(Provider):

@@ -39,6 +39,10 @@ class Entity:
         answer = present(lambda: self._call(f"get_{self.kind}_policy", PolicyName=name))
         return None if answer is None else answer["PolicyDocument"]
 
+    def policy_names(self) -> list[str]:
+        """Names of all inline policies."""
+        return list(self._call(f"list_{self.kind}_policies")["PolicyNames"])
+
     def attach(self, arn: str) -> None:
         """Attach a managed policy."""
         self._call(f"attach_{self.kind}_policy", PolicyArn=arn)

@@ -53,12 +53,18 @@ def code_archive(code: Properties, runtime: str) -> dict[str, Any]:
     return {"ZipFile": buffer.getvalue()}
 
 
+def _api_key(properties: Properties) -> dict[str, Any]:
+    """The key under Lambda's own name for it."""
+    return {"KMSKeyArn": properties["KmsKeyArn"]} if "KmsKeyArn" in properties else {}
+
+
 class FunctionProvider(Provider):
     """AWS::Lambda::Function, packaged as zip."""
 
     type = "AWS::Lambda::Function"
     properties = frozenset(
-        {"FunctionName", "Code", "Architectures", "ReservedConcurrentExecutions", "PackageType", "Tags", *_SETTINGS}
+        {"FunctionName", "Code", "Architectures", "KmsKeyArn", "ReservedConcurrentExecutions", "PackageType", "Tags"}
+        | {*_SETTINGS}
     )
     required = frozenset({"Code", "Role", "Handler", "Runtime"})
     create_only = frozenset({"FunctionName", "PackageType"})
@@ -67,6 +73,7 @@ class FunctionProvider(Provider):
     defaults: ClassVar[Properties] = {**_DEFAULTS, "Architectures": ["x86_64"]}
     tags = TagRule()
     exact = frozenset({"Variables"})
+    write_only = frozenset({"Code"})
 
     def find(self, properties: Properties) -> str | None:
         """The function of that name."""
@@ -84,6 +91,7 @@ class FunctionProvider(Provider):
             Code=code_archive(properties["Code"], str(properties["Runtime"])),
             Tags=tag_map(properties.get("Tags")),
             **_numeric(settings),
+            **_api_key(properties),
         )
         applied = {key: value for key, value in properties.items() if key != "ReservedConcurrentExecutions"}
         return Created(name, {"Arn": answer["FunctionArn"]}, applied)
@@ -99,6 +107,8 @@ class FunctionProvider(Provider):
         }
         if changed(previous, wanted, "LoggingConfig") and "LoggingConfig" not in wanted:
             settings["LoggingConfig"] = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{physical_id}"}
+        if changed(previous, wanted, "KmsKeyArn"):
+            settings |= _api_key(wanted) or {"KMSKeyArn": ""}
         if settings:
             client.update_function_configuration(FunctionName=physical_id, **_numeric(settings))
             self._settle(physical_id)
@@ -158,6 +168,7 @@ class FunctionProvider(Provider):
         found = {
             name: configuration[name] for name in (*_SETTINGS, "Architectures", "PackageType") if name in configuration
         }
+        found["KmsKeyArn"] = configuration.get("KMSKeyArn")
         found["FunctionName"] = configuration["FunctionName"]
         found["Tags"] = tag_list(answer.get("Tags", {}))
         found["ReservedConcurrentExecutions"] = answer.get("Concurrency", {}).get("ReservedConcurrentExecutions")

@@ -16,6 +16,9 @@ from ncap_iac.local.cloudformation.provider import (
 )
 from ncap_iac.local.cloudformation.values import Properties
 
+_AWS_KEY = "alias/aws/secretsmanager"
+"""The key of a secret that names none."""
+
 
 class SecretProvider(Provider):
     """AWS::SecretsManager::Secret. Ref is its ARN. Deleted at once, as CloudFormation does, without a waiting time."""
@@ -45,6 +48,8 @@ class SecretProvider(Provider):
         client = self._client("secretsmanager")
         if changed(previous, wanted, "Description", "KmsKeyId", "SecretString"):
             settings = {"Description": "", **chosen(wanted, "Description", "KmsKeyId", "SecretString")}
+            if "KmsKeyId" in previous and "KmsKeyId" not in wanted:
+                settings["KmsKeyId"] = _AWS_KEY
             client.update_secret(SecretId=physical_id, **settings)
         change = tag_change(previous, wanted)
         if change.remove:
