@@ -78,8 +78,12 @@ def failure(stack: str, status: str, events: Sequence[Mapping[str, Any]]) -> Nca
             hint = hint_for(f"{kind} {reason}")
             hint = _stuck_hint(status) + ("" if _stuck_hint(status) and hint == OTHERWISE else hint)
             return ApplyError(reason or f"it is {event.get('ResourceStatus')}", where=where, hint=hint.strip())
-    hint = _stuck_hint(status) or "Its events tell more: use --verbose."
-    return ApplyError(f"it ended as {status}", where=f"stack {stack}", hint=hint.strip())
+    # What concerns the whole stack (an export in use, a limit of the template) is told by its own events only.
+    told = (str(event.get("ResourceStatusReason", "")) for event in events)
+    reason = next((text for text in told if text and not re.search("user initiated", text, re.IGNORECASE)), "")
+    otherwise = hint_for(reason) if reason else "Its events tell more: use --verbose."
+    ended = f"{reason} (it ended as {status})" if reason else f"it ended as {status}"
+    return ApplyError(ended, where=f"stack {stack}", hint=(_stuck_hint(status) or otherwise).strip())
 
 
 def left_behind(events: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

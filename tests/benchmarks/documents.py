@@ -1,7 +1,6 @@
 """Measurements of documents: validating 100 of them, compiling all blueprints, compiling a profile of 300 groups.
 
 Each figure is a ratio to something a machine does without us in the same run, so that machines can be compared.
-`python -m tests.benchmarks.documents` prints them.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,9 +37,10 @@ class Row:
         """Ours by the yardstick's."""
         return self.seconds / self.yardstick_s
 
-    def text(self) -> str:
-        """The row for people."""
-        return f"{self.name}: {self.seconds:.3f} s, {self.ratio:.1f} x {self.yardstick}"
+
+def figures() -> Mapping[str, str]:
+    """All measurements of documents, as the page shows them."""
+    return {row.name: f"{row.seconds:.3f} s, {row.ratio:.1f} x {row.yardstick}" for row in measure_documents()}
 
 
 def measure_documents() -> list[Row]:
@@ -140,7 +140,3 @@ def _against_rendering(name: str, run: Callable[[], list[str]]) -> Row:
     finished = [json.loads(template) for template in run()]
     written = _median(lambda: [json.dumps(template, indent=2, sort_keys=True) for template in finished])
     return Row(name, _median(run), written, "json.dumps of the templates")
-
-
-if __name__ == "__main__":
-    sys.stdout.writelines(f"{row.text()}\n" for row in measure_documents())

@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import jobs, small
+from tests.benchmarks import documents, jobs, small
 from tests.benchmarks.page import PAGE, render_page
 from tests.stories.laboratory import ROOT, Laboratory, make_home, make_project
 
@@ -74,8 +74,10 @@ SMALL: dict[str, Callable[[], Figures]] = {
     "help": small.help_time,
     "bundle": small.bundle_size,
     "import": small.import_time,
-    "compile": small.compile_time,
+    "documents": documents.figures,
     "calls": small.call_counts,
+    "large submissions": jobs.calls_of_large_jobs,
+    "control plane": jobs.control_plane_of_one_job,
 }
 IN_A_LABORATORY: dict[str, Callable[[Laboratory], Figures]] = {
     "overhead": jobs.overhead_of_one_job,

@@ -72,23 +72,6 @@ def import_time() -> Mapping[str, Any]:
     }
 
 
-def compile_time() -> Mapping[str, Any]:
-    """All blueprints, from JSON to template text."""
-    from ncap_compiler import compile_analysis, load_blueprint
-
-    began = time.perf_counter()
-    folders = sorted(path.parent for path in (ROOT / "ncap_blueprints").glob("*/stack_config_template.json"))
-    for folder in folders:
-        file = folder / "stack_config_template.json"
-        parameters = folder / "parameters.schema.json"
-        compile_analysis(
-            load_blueprint(file.read_text(), file=str(file)),
-            bundle_sha256="0" * 64,
-            parameters_schema=parameters.read_text() if parameters.exists() else None,
-        )
-    return {"blueprints": len(folders), "seconds": round(time.perf_counter() - began, 2)}
-
-
 def call_counts() -> Mapping[str, Any]:
     """AWS calls the job manager makes for one submission, and per instance event."""
     # The job manager's sources and moto's settings, as pytest gives them to the tests.

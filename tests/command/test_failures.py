@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ncap_iac.failures import failure, hint_for
+from ncap_iac.failures import failure, hint_for, left_behind
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,39 @@ def test_a_rollback_that_failed_too_says_how_to_go_on() -> None:
     unknown = failure("a", "UPDATE_ROLLBACK_FAILED", [event("Role", "UPDATE_FAILED", "odd")])
     assert unknown.hint.endswith("with --continue-rollback.")
     assert "--continue-rollback" in failure("a", "UPDATE_ROLLBACK_FAILED", []).hint
+
+
+def test_what_concerns_the_whole_stack_is_told_by_its_own_event() -> None:
+    events = [
+        {
+            "LogicalResourceId": "s",
+            "StackName": "s",
+            "ResourceStatus": "UPDATE_IN_PROGRESS",
+            "ResourceStatusReason": "User Initiated",
+        },
+        {
+            "LogicalResourceId": "s",
+            "StackName": "s",
+            "ResourceStatus": "UPDATE_ROLLBACK_IN_PROGRESS",
+            "ResourceStatusReason": "Export neurocaas-security-group cannot be updated as it is in use by spikes",
+        },
+    ]
+
+    error = failure("s", "UPDATE_ROLLBACK_COMPLETE", events)
+
+    assert "cannot be updated as it is in use by spikes" in str(error)
+    assert "destroy those first" in error.hint
+
+
+def test_what_an_update_could_not_delete_is_said_with_what_to_do() -> None:
+    event = {
+        "ResourceType": "AWS::IAM::User",
+        "PhysicalResourceId": "ann",
+        "ResourceStatus": "DELETE_FAILED",
+        "ResourceStatusReason": "Cannot delete entity, must delete access keys first",
+    }
+
+    (words,) = left_behind([event, {"ResourceStatus": "DELETE_COMPLETE"}])
+
+    assert "AWS::IAM::User ann was not deleted" in words
+    assert "ncap member list" in words

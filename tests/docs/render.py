@@ -25,8 +25,8 @@ def problems() -> str:
     """Every id a document's problem can have."""
     rows = "".join(f"| {name} | {meaning} |\n" for name, meaning in sorted(PROBLEM_IDS.items()))
     return (
-        f"{HEAD}# Problems and notices of documents\n\nThe letter tells the kind of document; N is a notice, which stops "
-        f"nothing.\n\n| id | means |\n|---|---|\n{rows}"
+        f"{HEAD}# Problems and notices of documents\n\nThe letter tells the kind of document; N is a notice, which "
+        f"stops nothing.\n\n| id | means |\n|---|---|\n{rows}"
     )
 
 
@@ -88,8 +88,8 @@ MACHINES = (
     "An instance has the memory of its type, or the computer's if that is smaller; a watchdog kills its largest "
     "process.",
     "Volumes are folders; their sizes are recorded, not enforced.",
-    "Spot, fleets, stopping, starting and rebooting are refused by name. `ncap local fault interrupt` takes any instance "
-    "back the way EC2 takes spot ones.",
+    "Spot, fleets, stopping, starting and rebooting are refused by name. `ncap local fault interrupt` takes any "
+    "instance back the way EC2 takes spot ones.",
     "The network has one route out, shown as a NAT gateway: the computer's own.",
     "Service Quotas tells the quotas a preflight asks; others are refused by name. No type is refused for its vCPUs.",
     "Stopping the local cloud ends its running instances, which the job manager then sees as lost.",

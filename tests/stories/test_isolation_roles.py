@@ -112,7 +112,7 @@ def test_the_job_manager_reaches_its_own_analysis_and_no_more(laboratory: Labora
         ("its inputs", "s3", "get_object", {"Bucket": "faulty", "Key": "demo/inputs/own.txt"}),
         ("a job of its own", "s3", "put_object", {"Bucket": "faulty", "Key": "demo/jobs/probe/launch-9.json"}),
         ("ledger items", "dynamodb", "get_item", {**ledger, "Key": key}),
-        ("its budgets", "ssm", "get_parameter", {"Name": "/neurocaas/budgets/demo/faulty"}),
+        ("its budgets", "ssm", "get_parameters", {"Names": ["/neurocaas/budgets/demo/faulty"]}),
         ("a launch as agreed", "ec2", "run_instances", launch(image)),
         ("ending its instance", "ec2", "terminate_instances", {"InstanceIds": [things["own"]]}),
     ]
@@ -127,7 +127,7 @@ def test_the_job_manager_reaches_its_own_analysis_and_no_more(laboratory: Labora
         ("opening the bucket", "s3", "put_bucket_policy", {"Bucket": "faulty", "Policy": "{}"}),
         ("deleting the ledger", "dynamodb", "delete_table", ledger),
         ("another table", "dynamodb", "get_item", {"TableName": "other", "Key": key}),
-        ("another's budget", "ssm", "get_parameter", {"Name": "/neurocaas/budgets/demo/kalman-lds"}),
+        ("another's budget", "ssm", "get_parameters", {"Names": ["/neurocaas/budgets/demo/kalman-lds"]}),
         (
             "raising a budget",
             "ssm",
@@ -179,7 +179,7 @@ def test_monitor_and_sweeper_settle_and_end_but_start_and_read_nothing(
         ("forged results", "s3", "put_object", {"Bucket": "faulty", "Key": "demo/results/job/process_results/x"}),
         ("a launch", "ec2", "run_instances", launch(things["image"])),
         ("ending an untagged instance", "ec2", "terminate_instances", {"InstanceIds": [things["untagged"]]}),
-        ("a budget", "ssm", "get_parameter", {"Name": "/neurocaas/budgets/demo/faulty"}),
+        ("a budget", "ssm", "get_parameters", {"Names": ["/neurocaas/budgets/demo/faulty"]}),
         ("a member's key", "secretsmanager", "get_secret_value", {"SecretId": "/neurocaas/members/demo-member"}),
     ]
 

@@ -15,6 +15,7 @@ MONITOR_FUNCTION = "neurocaas-instance-monitor"
 SWEEPER_FUNCTION = "neurocaas-instance-sweeper"
 TOPIC = "neurocaas-notifications"
 DEAD_LETTER_QUEUE = "neurocaas-dead-letters"
+SECURITY_GROUP = "neurocaas-instances"
 BUDGET = "neurocaas-monthly"
 
 PATH = "/neurocaas/"

@@ -215,6 +215,7 @@ def _add_security_group(template: Template) -> None:
     group = template.add_resource(
         ec2.SecurityGroup(
             "Instances",
+            GroupName=names.SECURITY_GROUP,
             GroupDescription="NeuroCAAS instances: no way in, HTTPS out.",
             VpcId=If("VpcNamed", Ref("VpcId"), NoValue),
             SecurityGroupEgress=[
