@@ -5,7 +5,10 @@ from setuptools import find_packages, setup
 LOCAL = ["uv>=0.9,<1"]
 """What the local cloud and environment builds need beside the core: uv makes sealed Python environments."""
 
-EXPERIMENTS = ["matplotlib>=3.9", "numpy>=2"]
+PLOTS = ["matplotlib>=3.9"]
+"""What `--plot` of `ncap budget show` and `ncap usage` needs."""
+
+EXPERIMENTS = [*PLOTS, "numpy>=2"]
 """What the figures of `experiments/` need."""
 
 DEV = [
@@ -45,6 +48,6 @@ setup(
         "rich>=13",
         "troposphere>=4.8",
     ],
-    extras_require={"local": LOCAL, "experiments": EXPERIMENTS, "dev": DEV},
+    extras_require={"local": LOCAL, "plots": PLOTS, "experiments": EXPERIMENTS, "dev": DEV},
     entry_points={"console_scripts": ["ncap = ncap_iac.cli:main"]},
 )

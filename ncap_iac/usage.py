@@ -173,7 +173,7 @@ def _reader(objects: VersionReader, analysis: str, now: datetime) -> Callable[[s
             return parse_record(objects.read(analysis, key).body, key, analysis=analysis, now=now)
         except NotFoundError:
             return None  # an instance that ended since the listing: its other record is read, or will be next time
-        except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
             return Damaged(f"s3://{analysis}/{key}", f"no usage record: {type(error).__name__}: {error}")
 
     return read

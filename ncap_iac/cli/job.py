@@ -10,6 +10,8 @@ from ncap_iac import progress
 from ncap_iac.answer import Answer, Table, Text
 from ncap_iac.cli.context import Context
 from ncap_iac.cli.desk import bucket_of_analysis, job_command, open_desk, patience, which_job
+from ncap_iac.cli.job_quote import add_quote
+from ncap_iac.cli.job_resume import add_resume
 from ncap_iac.cli.options import SubParsers, add_noun, add_verb
 from ncap_iac.errors import ExitCode, UsageError
 
@@ -31,6 +33,7 @@ def add_to(nouns: SubParsers) -> None:
             "ncap job status 2025-11-22 --analysis kalman-lds",
         ],
     )
+    _add_who(add_quote(verbs))
     _add_submit(verbs)
     listing = add_verb(
         verbs,
@@ -53,6 +56,9 @@ def add_to(nouns: SubParsers) -> None:
         run=run_cancel,
     )
     _add_job(cancel)
+    resume = add_resume(verbs, watched=_watched)
+    _add_timeout(resume)
+    _add_job(resume)
 
 
 def _add_submit(verbs: SubParsers) -> None:
@@ -283,11 +289,15 @@ def _status_result(context: Context, status: JobStatus) -> Answer:
         Outcome.RUNNING: ("status", "--watch"),
         Outcome.SUCCEEDED: ("results",),
     }.get(status.outcome, ("logs",))
+    is_resumable = status.outcome in (Outcome.FAILED, Outcome.PARTIAL, Outcome.CANCELLED)
     return Answer(
         kind="JobStatus",
         data=status.document(),
         blocks=tuple(blocks),
-        next_commands=(job_command(context, commands[0], status.ref, *commands[1:]),),
+        next_commands=(
+            job_command(context, commands[0], status.ref, *commands[1:]),
+            *([job_command(context, "resume", status.ref)] if is_resumable else []),
+        ),
         exit_code=status.outcome.exit_code,
     )
 

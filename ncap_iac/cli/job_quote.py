@@ -1,0 +1,240 @@
+"""`ncap job quote`: what a submission would cost, before anything is uploaded or run. Changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from ncap_iac.answer import Answer, Table
+from ncap_iac.cli.context import Context
+from ncap_iac.cli.desk import Desk, open_desk
+from ncap_iac.cli.options import SubParsers, add_verb
+from ncap_iac.errors import AccessError, ExitCode, NcapError, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from ncap_iac.aws import Gateway
+    from ncap_iac.prices import PriceTable
+    from ncap_iac.quote import Ask, Dataset, Outlook, Quote
+    from ncap_iac.submission import Source
+    from ncap_iac.terms import Terms
+
+LOOKED_AT = 200
+"""Usage records an estimate is made from, the latest of the analysis."""
+READERS = 16
+
+
+def add_quote(verbs: SubParsers) -> argparse.ArgumentParser:
+    """Add the verb."""
+    parser = add_verb(
+        verbs,
+        "quote",
+        "Tell what a job would cost and reserve, before anything is uploaded or run.",
+        [
+            "ncap job quote kalman-lds --data recordings/*.csv --config config.yaml",
+            "ncap job quote kalman-lds --data demo/inputs/ --config demo/configs/config.yaml --group demo",
+            "ncap job quote kalman-lds --data a.csv --config c.json --instance-type m7i.xlarge --output json",
+        ],
+        run=run_quote,
+        detail="Reserved is the most a job can cost: price and disk, to the duration limit, for every dataset. What\n"
+        "is not used is given back. Ends with 5 if the budget does not cover it, with 2 if it would be refused\n"
+        "anyway. Budgets and earlier usage need an operator's rights; without them the rest is told.",
+    )
+    parser.add_argument("analysis", help="the analysis, which is also its bucket")
+    parser.add_argument(
+        "--data",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="FILE_OR_KEY",
+        help="datasets: files, globs or keys",
+    )
+    parser.add_argument("--config", required=True, metavar="FILE_OR_KEY", help="the parameters, YAML or JSON")
+    parser.add_argument("--instance-type", metavar="TYPE", help="another machine than the analysis's own")
+    parser.add_argument("--analysis-version", metavar="VERSION", help="a kept version, v-…, not the one served")
+    return parser
+
+
+def run_quote(context: Context) -> Answer:
+    """Look at what would be submitted, and at what it would meet."""
+    from ncap_iac.quote import make_quote
+
+    desk = open_desk(context, context.arguments.analysis)
+    name = context.get("member")
+    gateway = context.member(name).gateway if name else context.gateway
+    served, terms = _terms(context, gateway, desk)
+    ask = _ask(context, desk)
+    prices = _prices(context, gateway, served)
+    quote = make_quote(ask, terms, prices)
+    outlook, notes = _outlook(context, gateway, quote, served, prices)
+    return _answer(context, quote, outlook, notes)
+
+
+# --- what would be submitted ---
+
+
+def _ask(context: Context, desk: Desk) -> Ask:
+    from ncap_iac.quote import Ask, config_values
+    from ncap_iac.submission import LocalFile, choose_sources
+
+    where = {"bucket": desk.bucket, "group": desk.group}
+    sources = choose_sources(context.arguments.data, desk.objects, folder="inputs", **where)
+    configs = choose_sources([context.arguments.config], desk.objects, folder="configs", **where)
+    if len(configs) != 1:
+        raise UsageError("one config is wanted", where="--config", hint="Name exactly one file.")
+    config = configs[0]
+    if isinstance(config, LocalFile):
+        from ncap_iac.project import read_bytes
+
+        values = config_values(str(config.path), read_bytes(config.path))
+    else:
+        values = config_values(config.key, desk.objects.read(desk.bucket, config.key).body)
+    with ThreadPoolExecutor(max_workers=READERS) as pool:
+        behind = list(pool.map(lambda source: _datasets(source, desk), sources))
+    datasets = {dataset.key: dataset for found in behind for dataset in found}
+    return Ask(
+        group=desk.group,
+        datasets=tuple(datasets.values()),
+        values=values,
+        instance_type=context.get("instance_type"),
+        missing=tuple(source.key for source, found in zip(sources, behind, strict=True) if not found),
+    )
+
+
+def _datasets(source: Source, desk: Desk) -> Sequence[Dataset]:
+    """The datasets behind a file, a key or a folder; what is below a folder counts as the job manager counts it."""
+    from ncap_iac.quote import Dataset
+    from ncap_iac.submission import LocalFile
+
+    if isinstance(source, LocalFile):
+        return (Dataset(source.key, source.path.stat().st_size, is_local=True),)
+    if source.key.endswith("/"):
+        listed = desk.objects.list(desk.bucket, source.key).objects
+        return [Dataset(it.key, it.size) for it in listed if not it.key.endswith("/")]
+    found = desk.objects.find(desk.bucket, source.key)
+    return () if found is None else (Dataset(found.key, found.size),)
+
+
+# --- what it would meet ---
+
+
+def _terms(context: Context, gateway: Gateway, desk: Desk) -> tuple[Terms, Terms]:
+    """The terms served by default, and those that count: a named version's under today's budget.
+
+    Who may not read versions, as members, gets those of the project. Raises NotFoundError, AccessError.
+    """
+    from ncap_iac.terms import NAMED, read_terms
+    from ncap_iac.versions import known_id
+
+    said = context.get("analysis_version")
+    try:
+        versions = gateway.analyses.served(desk.bucket)
+        if desk.bucket not in versions:
+            raise NotFoundError(
+                f"no analysis {desk.bucket!r} is deployed",
+                where=context.target.name,
+                hint=f"Deploy it: `ncap blueprint deploy {desk.bucket}`.",
+            )
+        served = read_terms(gateway.objects, desk.bucket, versions[desk.bucket])
+        if said is None:
+            return served, served
+        named = read_terms(gateway.objects, desk.bucket, known_id(gateway.objects, desk.bucket, said), source=NAMED)
+    except AccessError as error:
+        found = _project_terms(context, desk, error)
+        return found, found
+    return served, named.governed_by(served)
+
+
+def _project_terms(context: Context, desk: Desk, error: AccessError) -> Terms:
+    from ncap_iac.terms import project_terms
+
+    if context.get("analysis_version") is None and context.has_project():
+        try:
+            return project_terms(context.project, desk.bucket)
+        except NotFoundError:
+            pass
+    raise AccessError(
+        "what the analysis offers is not known: these keys cannot read its versions, and no project here has it",
+        where=error.where,
+        hint="Run it in a checkout of the project, or ask an operator for the quote.",
+    ) from error
+
+
+def _prices(context: Context, gateway: Gateway, served: Terms) -> PriceTable:
+    """The table of the deployed bundle; where that cannot be read, the project's. Raises NcapError."""
+    from ncap_compiler import names
+    from ncap_iac.prices import bundle_prices, project_prices
+
+    try:
+        if served.bundle:
+            account, _ = gateway.identity()
+            return bundle_prices(gateway.objects, names.artifact_bucket(account, gateway.region), served.bundle)
+    except (AccessError, NotFoundError):
+        pass
+    if context.has_project():
+        return project_prices(context.project)
+    raise NcapError(
+        "no price table can be read",
+        where=f"analysis {served.analysis}",
+        hint="Run it in a checkout of the project, or with an operator's keys.",
+    )
+
+
+def _outlook(
+    context: Context, gateway: Gateway, quote: Quote, served: Terms, prices: PriceTable
+) -> tuple[Outlook, list[str]]:
+    """Budgets and earlier usage, as far as these keys may see them, and what could not be seen."""
+    from ncap_iac.budgets import Known, read_standings
+    from ncap_iac.quote import Outlook, likely_cost
+    from ncap_iac.usage import read_usage
+
+    notes = []
+    standings, likely = None, None
+    group, analysis = quote.ask.group, served.analysis
+    try:
+        if group in served.groups:
+            known = Known({analysis: served}, gateway.parameters.budgets(group))
+            standings = read_standings(known, gateway.ledger, group=group, analysis=analysis)
+    except NotFoundError as error:
+        notes.append(f"Whether the budget covers it is not known: {error}")
+    except AccessError:
+        notes.append("Whether the budget covers it is not known: only an operator may read budgets.")
+    try:
+        usage = read_usage(gateway.objects, [analysis], now=context.world.now(), latest=LOOKED_AT)
+        likely = likely_cost(quote, usage.records)
+    except AccessError:
+        notes.append("What it will likely cost is not known: only an operator may read usage records.")
+    return Outlook(prices, standings, likely), notes
+
+
+# --- the answer ---
+
+
+def _answer(context: Context, quote: Quote, outlook: Outlook, unseen: list[str]) -> Answer:
+    from ncap_iac.quote import shortfalls
+    from ncap_iac.quote_report import quote_document, quote_rows
+
+    short = shortfalls(quote, outlook.standings or ())
+    refused = (*quote.problems, *short)
+    admitted = False if refused else None if outlook.standings is None else True
+    code = ExitCode.USAGE if quote.problems else ExitCode.LIMIT if short else ExitCode.DONE
+    notes = [*unseen, *(f"Would be refused: {reason}." for reason in refused)]
+    return Answer(
+        kind="JobQuote",
+        data={**quote_document(quote, outlook), "admitted": admitted, "problems": list(refused)},
+        blocks=(Table(("what", "how much", "from"), quote_rows(quote, outlook, admitted=admitted)),),
+        notes=tuple(notes),
+        next_commands=() if refused else (_submit_command(context, quote),),
+        exit_code=code,
+    )
+
+
+def _submit_command(context: Context, quote: Quote) -> str:
+    arguments = context.arguments
+    words = ["ncap", "job", "submit", arguments.analysis, "--data", *arguments.data, "--config", arguments.config]
+    for option, name in (("--instance-type", "instance_type"), ("--analysis-version", "analysis_version")):
+        words += [option, context.get(name)] if context.get(name) else []
+    words += ["--as", context.get("member")] if context.get("member") else []
+    return shlex.join([*words, "--group", quote.ask.group, *context.target.options()])
