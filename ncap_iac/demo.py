@@ -18,17 +18,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ncap_iac import progress
 from ncap_iac.documents import checked
 from ncap_iac.errors import NotFoundError, ProjectError
-from ncap_iac.jobs import JobReader, JobRef, JobStatus, Patience, watch
+from ncap_iac.job.jobs import JobReader, JobRef, JobStatus, Patience, watch
+from ncap_iac.job.results import Downloaded, download_results
+from ncap_iac.job.submission import LocalFile, Request, submit
 from ncap_iac.project import Kind, Project, read_text
-from ncap_iac.results import Downloaded, download_results
-from ncap_iac.submission import LocalFile, Request, submit
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ncap_iac.aws import Gateway
     from ncap_iac.cli.context import Member
-    from ncap_iac.deployment import Deployment, MakeImage
+    from ncap_iac.deploy.deployment import Deployment, MakeImage
 
 Made = TypeVar("Made")
 

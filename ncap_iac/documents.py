@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ncap_iac.deploy.wanted import Artifact, Version, Wanted
 from ncap_iac.errors import DocumentProblemsError, UsageError
 from ncap_iac.project import Kind, Project, bundle_sources, read_bytes, read_text
-from ncap_iac.wanted import Artifact, Version, Wanted
 
 if TYPE_CHECKING:
     from ncap_compiler import Blueprint, Bundle, Problem, Profile

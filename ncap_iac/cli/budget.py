@@ -15,8 +15,8 @@ from ncap_iac.project import Kind
 
 if TYPE_CHECKING:
     from ncap_iac.aws import Gateway
-    from ncap_iac.budgets import Standing
-    from ncap_iac.profile_editing import ProfileText
+    from ncap_iac.money.budgets import Standing
+    from ncap_iac.people.profile_editing import ProfileText
 
 EXAMPLES = (
     "ncap budget show",
@@ -74,7 +74,7 @@ def add_to(nouns: SubParsers) -> None:
 
 def run_show(context: Context) -> Answer:
     """Every budget asked for."""
-    from ncap_iac.budgets import read_known, read_standings
+    from ncap_iac.money.budgets import read_known, read_standings
 
     picture = _picture(context)
     gateway = _gateway(context)
@@ -91,7 +91,7 @@ def run_show(context: Context) -> Answer:
     notes = [f"{name}: {problem}" for name, problem in sorted(known.problems.items())]
     notes += [note for standing in found for note in _notes(standing)]
     if picture is not None:
-        from ncap_iac.pictures import draw_budgets
+        from ncap_iac.money.pictures import draw_budgets
 
         draw_budgets(found, picture)
         notes.append(f"Drawn: {picture}")
@@ -110,7 +110,7 @@ def _gateway(context: Context) -> Gateway:
 
 
 def _picture(context: Context) -> Path | None:
-    from ncap_iac.pictures import picture_path
+    from ncap_iac.money.pictures import picture_path
 
     said = context.get("plot")
     return picture_path(said, context.world.folder) if said else None
@@ -145,7 +145,7 @@ def _nothing_there(error: NotFoundError, gateway: Gateway) -> NotFoundError:
 
 
 def _row(standing: Standing) -> tuple[str, ...]:
-    from ncap_iac.money import usd_text
+    from ncap_iac.money.amounts import usd_text
 
     limit = "none" if standing.limit is None else usd_text(standing.limit)
     left = "" if standing.left is None else usd_text(standing.left)
@@ -167,7 +167,7 @@ def _notes(standing: Standing) -> Iterator[str]:
 
 def _profiles(context: Context) -> Iterator[ProfileText]:
     """The project's profiles that have no problem; none outside a project."""
-    from ncap_iac.profile_editing import read_profile
+    from ncap_iac.people.profile_editing import read_profile
 
     for path in context.project.documents(Kind.PROFILE) if context.has_project() else ():
         try:
@@ -179,7 +179,7 @@ def _profiles(context: Context) -> Iterator[ProfileText]:
 def _said(context: Context, suffix: str) -> Iterator[tuple[tuple[str, str], int]]:
     """What the profiles allow, by group and analysis as they are deployed in the stage."""
     from ncap_compiler.names import TOTAL_BUDGET
-    from ncap_iac.money import micro_of
+    from ncap_iac.money.amounts import micro_of
 
     for file in _profiles(context):
         for group in file.profile.groups:
@@ -205,8 +205,8 @@ def _lasting(context: Context, group: str, analysis: str, amount: str) -> str:
 
 def run_set(context: Context) -> Answer:
     """Another limit, or none."""
-    from ncap_iac.budgets import read_known, read_standings
-    from ncap_iac.money import parse_amount
+    from ncap_iac.money.amounts import parse_amount
+    from ncap_iac.money.budgets import read_known, read_standings
 
     group, analysis = (
         _staged(context, str(context.arguments.group)),
@@ -233,8 +233,8 @@ def run_set(context: Context) -> Answer:
 def _write(context: Context, before: Standing, amount: int, *, has_parameter: bool, owner: str | None) -> Answer:
     from dataclasses import replace
 
-    from ncap_iac.budgets import Source
-    from ncap_iac.money import plain, usd_text
+    from ncap_iac.money.amounts import plain, usd_text
+    from ncap_iac.money.budgets import Source
 
     after = replace(before, limit=amount, source=Source.PARAMETER, version_id="", problem="")
     name = f"{before.group} {before.analysis}"
@@ -266,7 +266,7 @@ def _write(context: Context, before: Standing, amount: int, *, has_parameter: bo
 
 
 def _words_of(before: Standing, *, is_same: bool, by_hand: bool) -> Iterator[str]:
-    from ncap_iac.money import usd_text
+    from ncap_iac.money.amounts import usd_text
 
     limit = "none" if before.limit is None else usd_text(before.limit)
     yield (

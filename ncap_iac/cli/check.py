@@ -13,8 +13,8 @@ from ncap_iac.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from ncap_compiler.errors import Finding
-    from ncap_iac.check import Checked
-    from ncap_iac.check_sources import Tree
+    from ncap_iac.review.check import Checked
+    from ncap_iac.review.sources import Tree
 
 FINDING_COLUMNS = ("id", "place", "message", "what to do")
 FORMATS = ("table", "markdown", "github")
@@ -46,9 +46,9 @@ def run_check(context: Context) -> Answer:
     """Compare the working tree with the base."""
     import tempfile
 
-    from ncap_iac.check import check_trees
-    from ncap_iac.check_report import document, github_commands, markdown, summary
-    from ncap_iac.check_sources import Repository
+    from ncap_iac.review.check import check_trees
+    from ncap_iac.review.report import document, github_commands, markdown, summary
+    from ncap_iac.review.sources import Repository
 
     repository = Repository(context.project.root)
     base = repository.base(context.get("base"))
@@ -129,7 +129,7 @@ def _finding_row(finding: Finding) -> tuple[str, ...]:
 
 
 def _change_rows(checked: Checked) -> Iterator[tuple[str, ...]]:
-    from ncap_iac.check import by_severity, severity
+    from ncap_iac.review.check import by_severity, severity
 
     for check in checked.stacks:
         for change in by_severity(check.plan.changes):

@@ -82,7 +82,7 @@ class Context:
     def stage(self) -> Stage:
         """The stage named; where none is, production with nothing of `stages.json`. Raises UsageError."""
         from ncap_compiler.stages import PRODUCTION
-        from ncap_iac.stages import find_stage
+        from ncap_iac.deploy.stages import find_stage
 
         if self.stage_name is None:
             return PRODUCTION

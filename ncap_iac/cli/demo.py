@@ -18,8 +18,8 @@ from ncap_iac.target import local_target
 
 if TYPE_CHECKING:
     from ncap_iac.demo import Shown
-    from ncap_iac.deployment import Deployment
-    from ncap_iac.images import ImageMaker
+    from ncap_iac.deploy.deployment import Deployment
+    from ncap_iac.deploy.images import ImageMaker
     from ncap_iac.target import Target
 
 RESULTS_FOLDER = "neurocaas-demo-results"
@@ -47,7 +47,7 @@ def add_to(nouns: SubParsers) -> None:
 def run_demo_command(context: Context) -> Answer:
     """Start what is missing, run the demo, say what there is to see."""
     from ncap_iac import demo
-    from ncap_iac.images import named_environment
+    from ncap_iac.deploy.images import named_environment
 
     began = context.world.clock()
     choice = context.choice
@@ -104,7 +104,7 @@ def start_cloud(context: Context, name: str) -> tuple[Target, bool]:
 
 
 def _deployment(context: Context, target: Target) -> Deployment:
-    from ncap_iac.deployment import Deployment
+    from ncap_iac.deploy.deployment import Deployment
     from ncap_iac.documents import Compiled
 
     world = context.world
@@ -180,7 +180,7 @@ def _next(context: Context, shown: Shown, target: Target) -> tuple[str, ...]:
 
 
 def _image_maker(context: Context) -> ImageMaker:
-    from ncap_iac.images import ImageMaker
+    from ncap_iac.deploy.images import ImageMaker
 
     world = context.world
     return ImageMaker(context.project, world.environment, world.home, context.report, world.clock)

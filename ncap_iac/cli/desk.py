@@ -12,7 +12,7 @@ from ncap_iac.project import Kind
 
 if TYPE_CHECKING:
     from ncap_iac.aws import Objects
-    from ncap_iac.jobs import JobRef, Patience
+    from ncap_iac.job.jobs import JobRef, Patience
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Desk:
 
 def open_desk(context: Context, bucket: str) -> Desk:
     """Whose work it is: `--as`, `--group`, NCAP_GROUP, or the only group there is. Raises UsageError."""
-    from ncap_iac.jobs import find_group
+    from ncap_iac.job.jobs import find_group
 
     name = context.get("member")
     given = context.get("group") or context.world.environment.get("NCAP_GROUP")
@@ -52,7 +52,7 @@ def bucket_of_analysis(context: Context, analysis: str | None) -> str:
 
 def which_job(context: Context) -> tuple[Desk, JobRef]:
     """The job the command line means. Raises NotFoundError, UsageError."""
-    from ncap_iac.jobs import bucket_of, find_job
+    from ncap_iac.job.jobs import bucket_of, find_job
 
     said = str(context.arguments.job)
     desk = open_desk(context, bucket_of_analysis(context, context.get("analysis") or bucket_of(said)))
@@ -61,7 +61,7 @@ def which_job(context: Context) -> tuple[Desk, JobRef]:
 
 def patience(context: Context) -> Patience:
     """How long to wait for a job."""
-    from ncap_iac.jobs import Patience
+    from ncap_iac.job.jobs import Patience
 
     return Patience(clock=context.world.clock, sleep=context.world.sleep, timeout_s=context.get("timeout"))
 

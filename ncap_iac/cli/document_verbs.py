@@ -57,7 +57,7 @@ def _of(kind: Kind, run: Callable[[Context, Kind], Answer]) -> Run:
 
 def run_validate(context: Context, kind: Kind) -> Answer:
     """All problems and notices of all documents named."""
-    from ncap_iac.findings import COLUMNS, as_data, findings_of, table_row
+    from ncap_iac.review.findings import COLUMNS, as_data, findings_of, table_row
 
     paths = named_documents(context, kind)
     found = findings_of(paths, kind)

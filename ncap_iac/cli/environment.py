@@ -10,7 +10,7 @@ from ncap_iac.cli.options import SubParsers, add_noun, add_verb
 from ncap_iac.project import Kind
 
 if TYPE_CHECKING:
-    from ncap_iac.images import ImageMaker, ListedEnvironment
+    from ncap_iac.deploy.images import ImageMaker, ListedEnvironment
 
 
 def add_to(nouns: SubParsers) -> None:
@@ -57,7 +57,7 @@ def add_to(nouns: SubParsers) -> None:
 
 def image_maker(context: Context) -> ImageMaker:
     """The builder of images on this computer."""
-    from ncap_iac.images import ImageMaker
+    from ncap_iac.deploy.images import ImageMaker
 
     world = context.world
     return ImageMaker(context.project, world.environment, world.home, context.report, world.clock)

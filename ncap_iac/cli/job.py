@@ -17,8 +17,8 @@ from ncap_iac.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from ncap_iac.cli.desk import Desk
-    from ncap_iac.jobs import JobRef, JobStatus
-    from ncap_iac.submission import Submitted
+    from ncap_iac.job.jobs import JobRef, JobStatus
+    from ncap_iac.job.submission import Submitted
 
 JOB_HELP = "the job's name, its timestamp, or the beginning of either"
 
@@ -174,8 +174,8 @@ def _positive_int(text: str) -> int:
 
 def run_submit(context: Context) -> Answer:
     """Upload, ask, and if wanted wait."""
-    from ncap_iac import submission
     from ncap_iac.documents import check_config
+    from ncap_iac.job import submission
 
     desk = open_desk(context, context.arguments.analysis)
     where = {"bucket": desk.bucket, "group": desk.group}
@@ -207,7 +207,7 @@ def run_submit(context: Context) -> Answer:
 
 def _version_id(context: Context, desk: Desk) -> str | None:
     """The version named, whole; None for the one served by default. Raises NotFoundError, UsageError."""
-    from ncap_iac.versions import known_id
+    from ncap_iac.deploy.versions import known_id
 
     said = context.get("analysis_version")
     return None if said is None else known_id(desk.objects, desk.bucket, said)
@@ -235,7 +235,7 @@ def _submitted_result(context: Context, submitted: Submitted) -> Answer:
 
 def run_list(context: Context) -> Answer:
     """The group's jobs."""
-    from ncap_iac.jobs import list_jobs
+    from ncap_iac.job.jobs import list_jobs
 
     desk = open_desk(context, bucket_of_analysis(context, context.get("analysis")))
     jobs, total = list_jobs(desk.objects, desk.bucket, desk.group, limit=context.arguments.limit)
@@ -261,7 +261,7 @@ def run_list(context: Context) -> Answer:
 
 def run_status(context: Context) -> Answer:
     """One job, now or at its end."""
-    from ncap_iac.jobs import JobReader
+    from ncap_iac.job.jobs import JobReader
 
     desk, ref = which_job(context)
     if context.get("watch", False):
@@ -270,13 +270,13 @@ def run_status(context: Context) -> Answer:
 
 
 def _watched(context: Context, desk: Desk, ref: JobRef) -> Answer:
-    from ncap_iac.jobs import JobReader, watch
+    from ncap_iac.job.jobs import JobReader, watch
 
     return _status_result(context, watch(JobReader(desk.objects, ref), patience(context), context.report))
 
 
 def _status_result(context: Context, status: JobStatus) -> Answer:
-    from ncap_iac.jobs import STATUS_COLUMNS, Outcome
+    from ncap_iac.job.jobs import STATUS_COLUMNS, Outcome
 
     ended = [status.end_text] if status.end_text else []
     version = f" (version {status.version_id})" if status.version_id else ""
@@ -304,9 +304,9 @@ def _status_result(context: Context, status: JobStatus) -> Answer:
 
 def run_logs(context: Context) -> Answer:
     """The certificate and the logs, or the lines as they come."""
-    from ncap_iac.jobs import JobReader, watch
+    from ncap_iac.job.jobs import JobReader, watch
+    from ncap_iac.job.results import LogFollower, log_text
     from ncap_iac.progress import silent
-    from ncap_iac.results import LogFollower, log_text
 
     desk, ref = which_job(context)
     reader = JobReader(desk.objects, ref)
@@ -337,8 +337,8 @@ def run_logs(context: Context) -> Answer:
 
 def run_results(context: Context) -> Answer:
     """Download what the job made."""
-    from ncap_iac.jobs import JobReader
-    from ncap_iac.results import download_results, relative_names
+    from ncap_iac.job.jobs import JobReader
+    from ncap_iac.job.results import download_results, relative_names
 
     desk, ref = which_job(context)
     outcome = JobReader(desk.objects, ref).outcome()
@@ -371,8 +371,8 @@ def _folder_name(job: str) -> str:
 
 def run_cancel(context: Context) -> Answer:
     """Ask for the job's end."""
-    from ncap_iac.jobs import JobReader
-    from ncap_iac.submission import cancel
+    from ncap_iac.job.jobs import JobReader
+    from ncap_iac.job.submission import cancel
 
     desk, ref = which_job(context)
     outcome = JobReader(desk.objects, ref).outcome()

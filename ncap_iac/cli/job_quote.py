@@ -16,10 +16,10 @@ from ncap_iac.errors import AccessError, ExitCode, NcapError, NotFoundError, Usa
 
 if TYPE_CHECKING:
     from ncap_iac.aws import Gateway
-    from ncap_iac.prices import PriceTable
-    from ncap_iac.quote import Ask, Dataset, Outlook, Quote
-    from ncap_iac.submission import Source
-    from ncap_iac.terms import Terms
+    from ncap_iac.job.submission import Source
+    from ncap_iac.money.prices import PriceTable
+    from ncap_iac.money.quote import Ask, Dataset, Outlook, Quote
+    from ncap_iac.money.terms import Terms
 
 LOOKED_AT = 200
 """Usage records an estimate is made from, the latest of the analysis."""
@@ -59,7 +59,7 @@ def add_quote(verbs: SubParsers) -> argparse.ArgumentParser:
 
 def run_quote(context: Context) -> Answer:
     """Look at what would be submitted, and at what it would meet."""
-    from ncap_iac.quote import make_quote
+    from ncap_iac.money.quote import make_quote
 
     desk = open_desk(context, context.arguments.analysis)
     name = context.get("member")
@@ -76,8 +76,8 @@ def run_quote(context: Context) -> Answer:
 
 
 def _ask(context: Context, desk: Desk) -> Ask:
-    from ncap_iac.quote import Ask, config_values
-    from ncap_iac.submission import LocalFile, choose_sources
+    from ncap_iac.job.submission import LocalFile, choose_sources
+    from ncap_iac.money.quote import Ask, config_values
 
     where = {"bucket": desk.bucket, "group": desk.group}
     sources = choose_sources(context.arguments.data, desk.objects, folder="inputs", **where)
@@ -105,8 +105,8 @@ def _ask(context: Context, desk: Desk) -> Ask:
 
 def _datasets(source: Source, desk: Desk) -> Sequence[Dataset]:
     """The datasets behind a file, a key or a folder; what is below a folder counts as the job manager counts it."""
-    from ncap_iac.quote import Dataset
-    from ncap_iac.submission import LocalFile
+    from ncap_iac.job.submission import LocalFile
+    from ncap_iac.money.quote import Dataset
 
     if isinstance(source, LocalFile):
         return (Dataset(source.key, source.path.stat().st_size, is_local=True),)
@@ -125,8 +125,8 @@ def _terms(context: Context, gateway: Gateway, desk: Desk) -> tuple[Terms, Terms
 
     Who may not read versions, as members, gets those of the project. Raises NotFoundError, AccessError.
     """
-    from ncap_iac.terms import NAMED, read_terms
-    from ncap_iac.versions import known_id
+    from ncap_iac.deploy.versions import known_id
+    from ncap_iac.money.terms import NAMED, read_terms
 
     said = context.get("analysis_version")
     try:
@@ -148,7 +148,7 @@ def _terms(context: Context, gateway: Gateway, desk: Desk) -> tuple[Terms, Terms
 
 
 def _project_terms(context: Context, desk: Desk, error: AccessError) -> Terms:
-    from ncap_iac.terms import project_terms
+    from ncap_iac.money.terms import project_terms
 
     if context.get("analysis_version") is None and context.has_project():
         try:
@@ -165,7 +165,7 @@ def _project_terms(context: Context, desk: Desk, error: AccessError) -> Terms:
 def _prices(context: Context, gateway: Gateway, served: Terms) -> PriceTable:
     """The table of the deployed bundle; where that cannot be read, the project's. Raises NcapError."""
     from ncap_compiler import names
-    from ncap_iac.prices import bundle_prices, project_prices
+    from ncap_iac.money.prices import bundle_prices, project_prices
 
     try:
         if served.bundle:
@@ -186,9 +186,9 @@ def _outlook(
     context: Context, gateway: Gateway, quote: Quote, served: Terms, prices: PriceTable
 ) -> tuple[Outlook, list[str]]:
     """Budgets and earlier usage, as far as these keys may see them, and what could not be seen."""
-    from ncap_iac.budgets import Known, read_standings
-    from ncap_iac.quote import Outlook, likely_cost
-    from ncap_iac.usage import read_usage
+    from ncap_iac.money.budgets import Known, read_standings
+    from ncap_iac.money.quote import Outlook, likely_cost
+    from ncap_iac.money.usage import read_usage
 
     notes = []
     standings, likely = None, None
@@ -213,8 +213,8 @@ def _outlook(
 
 
 def _answer(context: Context, quote: Quote, outlook: Outlook, unseen: list[str]) -> Answer:
-    from ncap_iac.quote import shortfalls
-    from ncap_iac.quote_report import quote_document, quote_rows
+    from ncap_iac.money.quote import shortfalls
+    from ncap_iac.money.quote_report import quote_document, quote_rows
 
     short = shortfalls(quote, outlook.standings or ())
     refused = (*quote.problems, *short)

@@ -16,9 +16,9 @@ from ncap_iac.cli.options import SubParsers, add_verb
 from ncap_iac.errors import AccessError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from ncap_iac.jobs import JobRef
-    from ncap_iac.resume import History, Plan
-    from ncap_iac.submission import Source, Submitted
+    from ncap_iac.job.jobs import JobRef
+    from ncap_iac.job.resume import History, Plan
+    from ncap_iac.job.submission import Source, Submitted
 
 Watched = Callable[[Context, Desk, "JobRef"], Answer]
 COLUMNS = ("dataset", "why", "remedy")
@@ -54,7 +54,7 @@ def add_resume(verbs: SubParsers, *, watched: Watched) -> argparse.ArgumentParse
 
 def run_resume(context: Context, watched: Watched) -> Answer:
     """Look at what is left, ask for it, and if wanted wait."""
-    from ncap_iac.resume import ask, find_origin, read_history
+    from ncap_iac.job.resume import ask, find_origin, read_history
 
     desk = open_desk(context, _bucket(context))
     with _words_for_strangers(desk):
@@ -83,7 +83,7 @@ def run_resume(context: Context, watched: Watched) -> Answer:
 
 
 def _bucket(context: Context) -> str:
-    from ncap_iac.jobs import bucket_of
+    from ncap_iac.job.jobs import bucket_of
 
     return bucket_of_analysis(context, context.get("analysis") or bucket_of(str(context.arguments.job)))
 
@@ -103,8 +103,8 @@ def _words_for_strangers(desk: Desk) -> Iterator[None]:
 
 def _which(context: Context, desk: Desk) -> JobRef:
     """The job meant. Raises NotFoundError with the nearest one, or with the group that has it; UsageError."""
-    from ncap_iac.jobs import find_job
-    from ncap_iac.resume import group_with, nearest_job
+    from ncap_iac.job.jobs import find_job
+    from ncap_iac.job.resume import group_with, nearest_job
 
     said = str(context.arguments.job)
     try:
@@ -123,7 +123,7 @@ def _which(context: Context, desk: Desk) -> JobRef:
 
 
 def _plan(context: Context, desk: Desk, history: History) -> Plan:
-    from ncap_iac.resume import plan_resume
+    from ncap_iac.job.resume import plan_resume
 
     version = _version(context, desk)
     return plan_resume(
@@ -137,7 +137,7 @@ def _plan(context: Context, desk: Desk, history: History) -> Plan:
 
 def _version(context: Context, desk: Desk) -> str | None:
     """The version named, whole; empty for the one served by default; None when none is named."""
-    from ncap_iac.versions import known_id
+    from ncap_iac.deploy.versions import known_id
 
     said = context.get("analysis_version")
     if said is None:
@@ -147,7 +147,7 @@ def _version(context: Context, desk: Desk) -> str | None:
 
 def _config(context: Context, desk: Desk, *, is_current: bool) -> Source | None:
     from ncap_iac.documents import check_config
-    from ncap_iac.submission import LocalFile, choose_sources
+    from ncap_iac.job.submission import LocalFile, choose_sources
 
     said = context.get("config")
     if said is None:

@@ -13,7 +13,7 @@ from ncap_iac.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ncap_iac.leftovers import Leftover
+    from ncap_iac.deploy.leftovers import Leftover
 
 COLUMNS = ("kind", "name", "", "why", "what removes it")
 
@@ -33,7 +33,7 @@ def add_verb_leftovers(verbs: SubParsers) -> None:
 
 def run_leftovers(context: Context) -> Answer:
     """Look for everything."""
-    from ncap_iac.leftovers_fetch import find_leftovers
+    from ncap_iac.deploy.leftovers_fetch import find_leftovers
 
     context.say_target()
     found = find_leftovers(context.gateway)
@@ -47,7 +47,7 @@ def run_leftovers(context: Context) -> Answer:
 
 def proven(context: Context, stacks: Sequence[str], destroy: Callable[[], Answer]) -> Answer:
     """Destroy, then say what is left of these stacks; exit code 1 if that should not be there."""
-    from ncap_iac.leftovers_fetch import stack_of, verify_destroyed
+    from ncap_iac.deploy.leftovers_fetch import stack_of, verify_destroyed
 
     before = [stack_of(context.gateway, stack) for stack in stacks]
     answer = destroy()
@@ -81,7 +81,7 @@ def documents(found: Iterable[Leftover]) -> list[dict[str, object]]:
 
 def code(found: Iterable[Leftover]) -> ExitCode:
     """1 if something is there that should not be."""
-    from ncap_iac.leftovers import Standing
+    from ncap_iac.deploy.leftovers import Standing
 
     unexpected = any(item.standing is Standing.UNEXPECTED for item in found)
     return ExitCode.FAILED if unexpected else ExitCode.DONE

@@ -19,8 +19,8 @@ from ncap_iac.errors import NcapError
 from ncap_iac.progress import Warned
 
 if TYPE_CHECKING:
-    from ncap_iac.members import Deployed, Listed, Selection
-    from ncap_iac.membership import Profiles
+    from ncap_iac.people.members import Deployed, Listed, Selection
+    from ncap_iac.people.membership import Profiles
 
 EXAMPLES = (
     "ncap member list",
@@ -126,7 +126,7 @@ def _add_suspending_verbs(verbs: SubParsers) -> None:
 
 def run_add(context: Context) -> Answer:
     """A person joins."""
-    from ncap_iac.membership import add_member
+    from ncap_iac.people.membership import add_member
 
     name, group = str(context.arguments.member), str(context.arguments.group)
     data = {"verb": "add", "member": name}
@@ -135,7 +135,7 @@ def run_add(context: Context) -> Answer:
 
 def run_remove(context: Context) -> Answer:
     """A person leaves."""
-    from ncap_iac.membership import remove_member
+    from ncap_iac.people.membership import remove_member
 
     name = str(context.arguments.member)
     named = blueprints_of(context)
@@ -145,7 +145,7 @@ def run_remove(context: Context) -> Answer:
 
 def run_move(context: Context) -> Answer:
     """A person changes groups."""
-    from ncap_iac.membership import move_member
+    from ncap_iac.people.membership import move_member
 
     name, group = str(context.arguments.member), str(context.arguments.to)
     named = blueprints_of(context)
@@ -158,7 +158,7 @@ def run_move(context: Context) -> Answer:
 
 def run_suspend(context: Context) -> Answer:
     """A person is locked out for now."""
-    from ncap_iac.membership import suspend_member
+    from ncap_iac.people.membership import suspend_member
 
     name, reason = str(context.arguments.member), str(context.get("reason", ""))
     data = {"verb": "suspend", "member": name, "reason": reason}
@@ -167,7 +167,7 @@ def run_suspend(context: Context) -> Answer:
 
 def run_resume(context: Context) -> Answer:
     """A person is let in again."""
-    from ncap_iac.membership import resume_member
+    from ncap_iac.people.membership import resume_member
 
     name = str(context.arguments.member)
     data = {"verb": "resume", "member": name}
@@ -176,7 +176,7 @@ def run_resume(context: Context) -> Answer:
 
 def run_rotate(context: Context) -> Answer:
     """Other keys for a group; asks first if one member was named and others are meant with them."""
-    from ncap_iac.membership import rotate_keys
+    from ncap_iac.people.membership import rotate_keys
 
     name = str(context.arguments.member)
     found = load_profiles(context, context.get("within"))
@@ -190,7 +190,7 @@ def run_rotate(context: Context) -> Answer:
 
 def run_list(context: Context) -> Answer:
     """Who is a member of what, and how they stand."""
-    from ncap_iac.members import Selection, list_members
+    from ncap_iac.people.members import Selection, list_members
 
     profiles = load_profiles(context, context.get("name")).editable
     selection = Selection(context.get("group"), context.stage.suffix)
@@ -209,7 +209,7 @@ def run_list(context: Context) -> Answer:
 
 def _deployed(context: Context, profiles: Profiles, selection: Selection) -> tuple[Deployed | None, str]:
     """What the target knows, or why it was not asked."""
-    from ncap_iac.members import read_deployed
+    from ncap_iac.people.members import read_deployed
 
     if context.get("offline", False):
         return None, "not asked: --offline"
@@ -244,7 +244,7 @@ def _row(context: Context, row: Listed) -> tuple[str, ...]:
 
 
 def _list_notes(rows: tuple[Listed, ...], deployed: Deployed | None, reason: str) -> list[str]:
-    from ncap_iac.members import State
+    from ncap_iac.people.members import State
 
     notes = [] if deployed is not None else [f"What the profiles say; what is deployed is {reason}."]
     by_hand = [row.member for row in rows if row.further_keys]

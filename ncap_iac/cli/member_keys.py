@@ -21,8 +21,8 @@ from ncap_iac.target import Target
 
 if TYPE_CHECKING:
     from ncap_iac.aws import Gateway
-    from ncap_iac.handover import MemberKey, Record
-    from ncap_iac.settings_file import HandedKey
+    from ncap_iac.people.handover import MemberKey, Record
+    from ncap_iac.people.settings_file import HandedKey
 
 
 def add_key_verbs(verbs: SubParsers) -> None:
@@ -67,9 +67,9 @@ def add_key_verbs(verbs: SubParsers) -> None:
 
 def run_handover(context: Context) -> Answer:
     """A key leaves the platform, once."""
-    from ncap_iac.handover import Record, claim, deliver_file, deliver_terminal, read_key, require_working
-    from ncap_iac.identities import Identities
-    from ncap_iac.settings_file import render_key
+    from ncap_iac.people.handover import Record, claim, deliver_file, deliver_terminal, read_key, require_working
+    from ncap_iac.people.identities import Identities
+    from ncap_iac.people.settings_file import render_key
 
     gateway = context.gateway
     account, caller = gateway.identity()
@@ -89,7 +89,7 @@ def run_handover(context: Context) -> Answer:
 
 def _allowed_again(context: Context, gateway: Gateway, account: str, key: MemberKey) -> bool:
     """Whether a second handing over may be recorded. Raises HandedOverError, UsageError without consent."""
-    from ncap_iac.handover import HandedOverError, earlier_records
+    from ncap_iac.people.handover import HandedOverError, earlier_records
 
     try:
         earlier = earlier_records(gateway.objects, _bucket(gateway, account), key.member, key.access_key_id)
@@ -116,7 +116,7 @@ def _bucket(gateway: Gateway, account: str) -> str:
 
 def _handed(context: Context, gateway: Gateway, key: MemberKey) -> HandedKey:
     """The key with what its holder's settings need beside it."""
-    from ncap_iac.settings_file import HandedKey
+    from ncap_iac.people.settings_file import HandedKey
 
     return HandedKey(
         member=key.member,
@@ -161,7 +161,7 @@ def _handover_answer(context: Context, record: Record, path: Path | None, stored
 
 def run_accept(context: Context) -> Answer:
     """A key enters its owner's AWS settings."""
-    from ncap_iac.acceptance import SettingsPaths, enter_key, read_handed_key
+    from ncap_iac.people.acceptance import SettingsPaths, enter_key, read_handed_key
 
     path = context.world.folder / context.arguments.file
     handed = read_handed_key(path, warn=lambda text: context.report(Warned(text)))
@@ -239,7 +239,7 @@ def _delete_handed(context: Context, path: Path) -> bool:
 
 def run_whoami(context: Context) -> Answer:
     """Whose credentials these are."""
-    from ncap_iac.acceptance import SettingsPaths, member_of_arn, remembered
+    from ncap_iac.people.acceptance import SettingsPaths, member_of_arn, remembered
 
     gateway = context.gateway
     try:
@@ -281,7 +281,7 @@ def run_whoami(context: Context) -> Answer:
 
 def _memberships(context: Context, member: str, settings: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:
     """Group, where that is from, and analyses: said by options, the AWS settings or the profiles, in this order."""
-    from ncap_iac.settings_file import ANALYSES_SETTING, GROUP_SETTING, listed
+    from ncap_iac.people.settings_file import ANALYSES_SETTING, GROUP_SETTING, listed
 
     group, source = "", ""
     analyses: tuple[str, ...] = ()

@@ -11,8 +11,8 @@ from ncap_iac.cli.context import Context
 from ncap_iac.cli.document_verbs import named_documents
 from ncap_iac.cli.options import Run, SubParsers, add_verb
 from ncap_iac.errors import ExitCode
-from ncap_iac.migration import Migrated
 from ncap_iac.project import Kind
+from ncap_iac.review.migration import Migrated
 
 if TYPE_CHECKING:
     from ncap_compiler.errors import Problem
@@ -54,8 +54,8 @@ def _of_schema(kind: Kind) -> Run:
 
 def run_migrate(context: Context, kind: Kind) -> Answer:
     """Show, or write, the documents in today's form; exit code 2 if problems remain."""
-    from ncap_iac.findings import COLUMNS, as_data, table_row
-    from ncap_iac.migration import migrate_documents, remaining_problems, write_document
+    from ncap_iac.review.findings import COLUMNS, as_data, table_row
+    from ncap_iac.review.migration import migrate_documents, remaining_problems, write_document
 
     write = bool(context.get("write", False))
     found = migrate_documents(named_documents(context, kind), kind)

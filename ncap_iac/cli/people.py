@@ -20,8 +20,8 @@ from ncap_iac.progress import Warned
 from ncap_iac.project import Kind
 
 if TYPE_CHECKING:
-    from ncap_iac.people_csv import People
-    from ncap_iac.people_import import Destination, Import
+    from ncap_iac.people.importing import Destination, Import
+    from ncap_iac.people.table import People
 
 SHOWN_ROWS = 20
 """Rows of an import shown to people; JSON has them all."""
@@ -68,7 +68,7 @@ def add_people_verbs(verbs: SubParsers) -> None:
 
 def run_budget(context: Context) -> Answer:
     """What a group may spend."""
-    from ncap_iac.membership import set_budget
+    from ncap_iac.people.membership import set_budget
 
     group, amount, analysis = str(context.arguments.group), str(context.arguments.amount), context.get("analysis")
     data = {"verb": "budget", "amount": amount, "analysis": analysis}
@@ -77,10 +77,10 @@ def run_budget(context: Context) -> Answer:
 
 def run_import(context: Context) -> Answer:
     """Many people at once."""
-    from ncap_iac.membership import Outcome
-    from ncap_iac.people_csv import read_people
-    from ncap_iac.people_import import plan_import
-    from ncap_iac.profile_editing import write_edits
+    from ncap_iac.people.importing import plan_import
+    from ncap_iac.people.membership import Outcome
+    from ncap_iac.people.profile_editing import write_edits
+    from ncap_iac.people.table import read_people
     from ncap_iac.project import read_bytes
 
     path = context.world.folder / str(context.arguments.file)
@@ -107,8 +107,8 @@ def _destination(context: Context) -> Destination:
     """The profile imported into; a profile that is not there is an empty one with --create. Raises ProjectError."""
     from ncap_compiler import Profile, names
     from ncap_compiler.document import did_you_mean
-    from ncap_iac.people_import import Destination
-    from ncap_iac.profile_editing import ProfileText
+    from ncap_iac.people.importing import Destination
+    from ncap_iac.people.profile_editing import ProfileText
 
     into = str(context.arguments.into)
     said = (name.strip() for name in (context.get("analyses") or "").split(","))
@@ -172,7 +172,7 @@ def _data(people: People, found: Import) -> dict[str, object]:
 
 
 def _notes(people: People, found: Import) -> list[str]:
-    from ncap_iac.people_import import MAX_IAM_USERS
+    from ncap_iac.people.importing import MAX_IAM_USERS
 
     notes = []
     if found.present:

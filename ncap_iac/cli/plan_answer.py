@@ -11,8 +11,8 @@ from ncap_iac.errors import ExitCode
 
 if TYPE_CHECKING:
     from ncap_compiler import Change
-    from ncap_iac.comparison import StackPlan
-    from ncap_iac.plan import Plan
+    from ncap_iac.deploy.comparison import StackPlan
+    from ncap_iac.deploy.plan import Plan
 
 ABSENT = "-"
 
@@ -30,7 +30,7 @@ def plan_result(plan: Plan, *, next_command: str, fail_on_changes: bool = False)
 
 
 def _heads(plan: Plan) -> Iterator[str]:
-    from ncap_iac.comparison import Outcome
+    from ncap_iac.deploy.comparison import Outcome
 
     for stack in plan.stacks:
         said = stack.outcome.value if stack.outcome is Outcome.AS_WANTED else f"to be {stack.outcome.value}"
@@ -79,7 +79,7 @@ def _permission_rows(stack: StackPlan) -> list[tuple[str, str, str]]:
 
 def _value_rows(stack: StackPlan) -> Iterator[tuple[str, ...]]:
     """Of a stack that is made only the tags: its parameters are in the head."""
-    from ncap_iac.comparison import Outcome
+    from ncap_iac.deploy.comparison import Outcome
 
     changes = [] if stack.outcome is Outcome.CREATED else [("parameter", it) for it in stack.parameter_changes]
     for what, change in (*changes, *(("tag", it) for it in stack.tag_changes)):

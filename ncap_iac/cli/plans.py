@@ -16,12 +16,12 @@ from ncap_iac.errors import UsageError
 from ncap_iac.project import Kind
 
 if TYPE_CHECKING:
-    from ncap_iac.apply import Applied
     from ncap_iac.aws import Gateway
-    from ncap_iac.deployment import Deployment, MakeImage
-    from ncap_iac.plan import Plan
-    from ncap_iac.saved_plan import Site
-    from ncap_iac.wanted import Wanted
+    from ncap_iac.deploy.apply import Applied
+    from ncap_iac.deploy.deployment import Deployment, MakeImage
+    from ncap_iac.deploy.plan import Plan
+    from ncap_iac.deploy.saved_plan import Site
+    from ncap_iac.deploy.wanted import Wanted
 
 TAG_KEY = re.compile(r"(?!aws:|neurocaas:)[\w .:/=+@-]{1,128}", re.IGNORECASE)
 LONGEST_TAG_VALUE = 256
@@ -55,7 +55,7 @@ def parse_tags(said: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 def make_deployment(context: Context) -> Deployment:
     """The target and the project, ready to plan and apply."""
-    from ncap_iac.deployment import Deployment
+    from ncap_iac.deploy.deployment import Deployment
     from ncap_iac.documents import Compiled
 
     return Deployment(
@@ -72,7 +72,7 @@ def make_deployment(context: Context) -> Deployment:
 
 def site_of(gateway: Gateway) -> Site:
     """The place a plan is for."""
-    from ncap_iac.saved_plan import Site
+    from ncap_iac.deploy.saved_plan import Site
 
     account, _ = gateway.identity()
     return Site(account, gateway.region, gateway.target.cloud)
@@ -164,7 +164,7 @@ def ensure_account(context: Context, deployment: Deployment, kind: Kind) -> None
 
 def image_maker(context: Context) -> MakeImage:
     """How a missing image is made at the target."""
-    from ncap_iac.images import ImageMaker
+    from ncap_iac.deploy.images import ImageMaker
 
     world = context.world
     maker = ImageMaker(context.project, world.environment, world.home, context.report, world.clock)

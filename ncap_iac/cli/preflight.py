@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ncap_iac.documents import Compiled
-    from ncap_iac.preflight_checks import Finding
-    from ncap_iac.preflight_facts import Analysis, Needs
+    from ncap_iac.preflight.checks import Finding
+    from ncap_iac.preflight.facts import Analysis, Needs
 
 COLUMNS = ("check", "subject", "", "found", "what it means", "what to do")
 
@@ -50,7 +50,7 @@ def add_to(nouns: SubParsers) -> None:
 
 def run_preflight(context: Context) -> Answer:
     """Ask everything, judge, say."""
-    from ncap_iac.preflight import TIMEOUT_S, Outside, exit_code, preflight
+    from ncap_iac.preflight.run import TIMEOUT_S, Outside, exit_code, preflight
 
     needs = _needs(context)
     outside = Outside(context.gateway, context.world.clock, context.world.now, context.get("timeout") or TIMEOUT_S)
@@ -63,7 +63,7 @@ def _needs(context: Context) -> Needs:
     """What the documents named ask for. Raises DocumentProblemsError, ProjectError."""
     from ncap_iac.cli.plans import parse_pairs
     from ncap_iac.documents import Compiled
-    from ncap_iac.preflight import needs_of
+    from ncap_iac.preflight.run import needs_of
 
     compiled = Compiled(context.project, context.stage)
     chosen = list(_documents(context))
@@ -88,7 +88,7 @@ def _documents(context: Context) -> Iterator[tuple[Kind, Path]]:
 
 def _analysis(path: Path, compiled: Compiled) -> Analysis:
     from ncap_compiler import load_blueprint
-    from ncap_iac.preflight_facts import Analysis
+    from ncap_iac.preflight.facts import Analysis
     from ncap_iac.project import read_text
 
     blueprint = load_blueprint(read_text(path), file=str(path))
@@ -106,7 +106,7 @@ def _analysis(path: Path, compiled: Compiled) -> Analysis:
 
 def _answer(context: Context, findings: tuple[Finding, ...], code: int) -> Answer:
     from ncap_iac.errors import ExitCode
-    from ncap_iac.preflight_checks import Verdict
+    from ncap_iac.preflight.checks import Verdict
 
     counts = {verdict: sum(finding.verdict is verdict for finding in findings) for verdict in Verdict}
     order = [Verdict.PROBLEM, Verdict.WARNING, Verdict.UNKNOWN, Verdict.OK]

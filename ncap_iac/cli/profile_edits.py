@@ -19,8 +19,8 @@ from ncap_iac.progress import Warned
 from ncap_iac.project import Kind
 
 if TYPE_CHECKING:
-    from ncap_iac.membership import Outcome, Profiles
-    from ncap_iac.profile_editing import Edit, ProfileText
+    from ncap_iac.people.membership import Outcome, Profiles
+    from ncap_iac.people.profile_editing import Edit, ProfileText
 
 LOCK_PATIENCE_S = 30
 BY_HAND = ("AccessKeysPerUser", "DeleteConflict", "delete access keys", "must delete")
@@ -56,8 +56,8 @@ def load_profiles(context: Context, within: str | None) -> Loaded:
 
     A profile with problems cannot be edited; another one's are no hindrance, but a name it holds is not seen.
     """
-    from ncap_iac.membership import Profiles
-    from ncap_iac.profile_editing import read_profile
+    from ncap_iac.people.membership import Profiles
+    from ncap_iac.people.profile_editing import read_profile
 
     named = read_profile(context.project.document(Kind.PROFILE, within)) if within else None
     found: list[ProfileText] = [named] if named else []
@@ -90,7 +90,7 @@ def editing_alone(context: Context) -> Iterator[None]:
 
 def run_edit(context: Context, decide: Callable[[Loaded], Outcome], *, data: Mapping[str, object]) -> Answer:
     """Decide, write, say, and with --deploy deploy. Raises what these raise; a refused edit changes nothing."""
-    from ncap_iac.profile_editing import write_edits
+    from ncap_iac.people.profile_editing import write_edits
 
     is_deployed = context.get("deploy", False) and not context.get("dry_run", False)
     with editing_alone(context):
@@ -196,7 +196,7 @@ def key_made_by_hand_hint(member: str) -> str:
 
 def refuse_keys_made_by_hand(context: Context, members: tuple[str, ...]) -> None:
     """Refuse before anything is written what IAM would refuse in the middle of a deployment. Raises UsageError."""
-    from ncap_iac.identities import Identities
+    from ncap_iac.people.identities import Identities
 
     if not members:
         return
@@ -216,7 +216,7 @@ def require_gone(context: Context, members: tuple[str, ...]) -> None:
 
     CloudFormation counts an update as done when deleting what it no longer needs fails.
     """
-    from ncap_iac.identities import Identities
+    from ncap_iac.people.identities import Identities
 
     for member in members:
         left = Identities(context.gateway).describe(member + context.stage.suffix)

@@ -29,8 +29,8 @@ from ncap_iac.errors import UsageError
 from ncap_iac.project import Kind, read_text
 
 if TYPE_CHECKING:
-    from ncap_iac.deployment import Deployment
-    from ncap_iac.plan import Plan
+    from ncap_iac.deploy.deployment import Deployment
+    from ncap_iac.deploy.plan import Plan
 
 DEPLOY_DETAIL = (
     "On AWS it shows the plan and asks first. Where nobody can answer it goes on, but refuses without --yes to remove\n"
@@ -188,7 +188,7 @@ def run_plan(context: Context, kind: Kind | None) -> Answer:
     subject = subject_of(context, kind)
     strict = bool(context.get("fail_on_changes", False))
     if context.get("offline", False):
-        from ncap_iac.deployment import offline_plan
+        from ncap_iac.deploy.deployment import offline_plan
 
         if context.get("save"):
             raise UsageError("an offline plan cannot be saved", where="--save", hint="Leave --offline out.")
@@ -208,7 +208,7 @@ def run_plan(context: Context, kind: Kind | None) -> Answer:
 
 
 def _save(context: Context, deployment: Deployment, plan: Plan, subject: Subject) -> Path:
-    from ncap_iac.saved_plan import save_plan
+    from ncap_iac.deploy.saved_plan import save_plan
 
     text = save_plan(
         plan,
@@ -248,7 +248,7 @@ def run_deploy(context: Context, kind: Kind | None) -> Answer:
 
 def _deploy_saved(context: Context, kind: Kind | None) -> Answer:
     """Apply a saved plan exactly. Raises UsageError, NcapError if it is not for this place, or not of this noun."""
-    from ncap_iac.saved_plan import load_plan, require_site
+    from ncap_iac.deploy.saved_plan import load_plan, require_site
 
     file = context.world.folder / str(context.get("plan"))
     others = [name for name in ("parameters", "tags", "removed_tags", "name") if context.get(name)]
@@ -275,8 +275,8 @@ def _deploy_saved(context: Context, kind: Kind | None) -> Answer:
 
 
 def _apply(context: Context, plan: Plan, noun: str) -> Answer:
-    from ncap_iac.apply import apply
-    from ncap_iac.deployment import workshop_at
+    from ncap_iac.deploy.apply import apply
+    from ncap_iac.deploy.deployment import workshop_at
 
     require_consent_to(context, plan)
     workshop = workshop_at(context.gateway, context.report, context.world.clock, context.world.sleep)

@@ -11,9 +11,9 @@ from ncap_iac.cli.context import Context
 from ncap_iac.project import Kind
 
 if TYPE_CHECKING:
-    from ncap_iac.deployment import Deployment, MakeImage
-    from ncap_iac.plan import Plan
-    from ncap_iac.wanted import Wanted
+    from ncap_iac.deploy.deployment import Deployment, MakeImage
+    from ncap_iac.deploy.plan import Plan
+    from ncap_iac.deploy.wanted import Wanted
 
 ACCOUNT = "account"
 

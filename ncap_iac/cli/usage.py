@@ -16,7 +16,7 @@ from ncap_iac.errors import AccessError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from ncap_iac.aws import Gateway
-    from ncap_iac.usage import Line, Usage
+    from ncap_iac.money.usage import Line, Usage
 
 COLUMNS = ("jobs", "datasets", "instances", "running", "failed", "hours", "cost")
 BY = ("group", "analysis", "day", "instance-type")
@@ -60,8 +60,8 @@ def _day(text: str) -> datetime:
 
 def run_usage(context: Context) -> Answer:
     """Read, group, write what was asked for."""
-    from ncap_iac.pictures import draw_usage, picture_path
-    from ncap_iac.usage import By, line_of, lines_of, read_usage
+    from ncap_iac.money.pictures import draw_usage, picture_path
+    from ncap_iac.money.usage import By, line_of, lines_of, read_usage
 
     by = By(context.arguments.by)
     folder = context.world.folder
@@ -126,7 +126,7 @@ def _analyses(context: Context, gateway: Gateway) -> tuple[str, ...]:
 
 
 def _notes(usage: Usage, total: Line) -> list[str]:
-    from ncap_iac.money import usd_text
+    from ncap_iac.money.amounts import usd_text
 
     notes = []
     if total.estimated_micro:
@@ -141,7 +141,7 @@ def _notes(usage: Usage, total: Line) -> list[str]:
 
 
 def _row(line: Line) -> tuple[str, ...]:
-    from ncap_iac.money import usd_text
+    from ncap_iac.money.amounts import usd_text
 
     counts = (line.jobs, line.datasets, line.instances, line.running, line.failures)
     return (line.name, *map(str, counts), f"{line.hours:.2f}", usd_text(line.cost_micro))
@@ -157,7 +157,7 @@ def _csv_path(said: str, folder: Path) -> Path:
 
 
 def _write_csv(usage: Usage, path: Path) -> None:
-    from ncap_iac.usage import CSV_COLUMNS, csv_rows
+    from ncap_iac.money.usage import CSV_COLUMNS, csv_rows
 
     text = io.StringIO()
     csv.writer(text).writerows([CSV_COLUMNS, *csv_rows(usage.records)])

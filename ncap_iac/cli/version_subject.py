@@ -14,10 +14,10 @@ from ncap_iac.project import Kind
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ncap_iac.deployment import Deployment
-    from ncap_iac.state import Deployed
-    from ncap_iac.versions import KeptVersion
-    from ncap_iac.wanted import Wanted
+    from ncap_iac.deploy.deployment import Deployment
+    from ncap_iac.deploy.state import Deployed
+    from ncap_iac.deploy.versions import KeptVersion
+    from ncap_iac.deploy.wanted import Wanted
 
 DOCUMENTS = "documents"
 """Said instead of an id: what the documents of the project compile to."""
@@ -52,21 +52,21 @@ class Subject:
     @cached_property
     def deployed(self) -> Deployed:
         """Its stack as it is."""
-        from ncap_iac.state import read_stack
+        from ncap_iac.deploy.state import read_stack
 
         return read_stack(self.context.gateway.stacks, self.stack)
 
     @cached_property
     def served(self) -> str:
         """The id of the version served by default; empty if none is."""
-        from ncap_iac.rollback import served_version
+        from ncap_iac.deploy.rollback import served_version
 
         return served_version(self.deployed) or ""
 
     @cached_property
     def kept(self) -> tuple[KeptVersion, ...]:
         """Its kept versions, the latest first."""
-        from ncap_iac.versions import read_versions
+        from ncap_iac.deploy.versions import read_versions
 
         return read_versions(self.context.gateway.objects, self.stack)
 
@@ -77,7 +77,7 @@ class Subject:
 
     def document(self, said: str) -> tuple[str, Mapping[str, Any]]:
         """The id and document of what is meant. Raises NotFoundError, UsageError, NcapError."""
-        from ncap_iac.versions import require_untouched
+        from ncap_iac.deploy.versions import require_untouched
 
         if said == DOCUMENTS and self.wanted is not None and self.wanted.version is not None:
             return self.wanted.version_id, self.wanted.version.document
@@ -90,7 +90,7 @@ class Subject:
 
     def find(self, said: str) -> KeptVersion:
         """The kept version meant. Raises NotFoundError with the nearest, UsageError."""
-        from ncap_iac.versions import find_version
+        from ncap_iac.deploy.versions import find_version
 
         if said == DEFAULT or not self.kept:
             raise NotFoundError(

@@ -17,8 +17,8 @@ from ncap_iac.cli.options import SubParsers, add_stage_option, add_verb
 from ncap_iac.cli.version_subject import DEFAULT, DOCUMENTS, Subject
 
 if TYPE_CHECKING:
-    from ncap_iac.rollback import Rollback
-    from ncap_iac.versions import Difference, KeptVersion
+    from ncap_iac.deploy.rollback import Rollback
+    from ncap_iac.deploy.versions import Difference, KeptVersion
 
 COLUMNS = ("version", "deployed", "commit", "environment", "instance types", "changed", "now")
 VERSION_HELP = f"an id or its beginning (v-01ab), '{DEFAULT}': the one served, '{DOCUMENTS}': the working documents"
@@ -83,7 +83,7 @@ def _positive(text: str) -> int:
 
 def run_versions(context: Context) -> Answer:
     """The kept versions."""
-    from ncap_iac.versions import changed_words, short_environment
+    from ncap_iac.deploy.versions import changed_words, short_environment
 
     subject = Subject(context)
     pairs = [(version, before) for version, before in pairwise((*subject.kept, None)) if version is not None]
@@ -172,7 +172,7 @@ def run_show(context: Context) -> Answer:
 
 def _fields(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The fields to show, with their words."""
-    from ncap_iac.versions import FACTS, FIELDS
+    from ncap_iac.deploy.versions import FACTS, FIELDS
 
     for name, words in (FIELDS | FACTS).items():
         if name in document and name != "parametersSchema":
@@ -180,13 +180,13 @@ def _fields(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _shown(name: str, document: Mapping[str, Any]) -> str:
-    from ncap_iac.versions import shown
+    from ncap_iac.deploy.versions import shown
 
     return shown(name, document.get(name))
 
 
 def _compared(subject: Subject, first: tuple[str, Mapping[str, Any]], second: tuple[str, Mapping[str, Any]]) -> Answer:
-    from ncap_iac.versions import differences
+    from ncap_iac.deploy.versions import differences
 
     found = differences(first[1], second[1])
     return Answer(
@@ -242,7 +242,7 @@ def run_rollback(context: Context) -> Answer:
 
 def _planned(subject: Subject, said: str) -> Rollback:
     """The plan that serves the version meant. Raises NcapError."""
-    from ncap_iac.rollback import find_image, plan_rollback, require_runnable
+    from ncap_iac.deploy.rollback import find_image, plan_rollback, require_runnable
 
     target = subject.find(said)
     require_runnable(target, subject.deployed)
@@ -254,7 +254,7 @@ def _planned(subject: Subject, said: str) -> Rollback:
 
 def _maker(subject: Subject, target: KeptVersion) -> Callable[[], str] | None:
     """In a local cloud, how to make sure of an image: the cloud knows its name only, not whether it is still there."""
-    from ncap_iac.images import ImageMaker
+    from ncap_iac.deploy.images import ImageMaker
 
     context = subject.context
     if context.target.cloud is None:
@@ -283,7 +283,7 @@ def _data(subject: Subject, rollback: Rollback, *, changed: bool) -> dict[str, o
 
 def _plan_lines(rollback: Rollback) -> Iterator[str]:
     """The plan in words, before anybody is asked."""
-    from ncap_iac.version_reach import VERSION_PARAMETER
+    from ncap_iac.deploy.version_reach import VERSION_PARAMETER
 
     yield f"Served by default: {rollback.served} now, {rollback.target.version_id} then."
     for item in rollback.differences:

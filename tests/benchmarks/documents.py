@@ -84,8 +84,8 @@ def _validate_command(files: list[Path]) -> Row:
 
 def _validate(files: list[Path]) -> Row:
     """The same without the start of the command."""
-    from ncap_iac.findings import findings_of
     from ncap_iac.project import Kind
+    from ncap_iac.review.findings import findings_of
 
     ours = _median(lambda: findings_of(files, Kind.BLUEPRINT))
     parsed = _median(lambda: [json.loads(path.read_text()) for path in files])

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 
 from ncap_iac.aws import Gateway
-from ncap_iac.jobs import JobRef
+from ncap_iac.job.jobs import JobRef
 from ncap_iac.target import Target
 
 BUCKET = "kalman-lds"

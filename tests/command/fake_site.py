@@ -11,7 +11,7 @@ from typing import cast
 from ncap_compiler.stages import PRODUCTION, Stage
 from ncap_iac import progress
 from ncap_iac.aws import Content, Gateway, Listing, StoredObject
-from ncap_iac.deployment import Deployment
+from ncap_iac.deploy.deployment import Deployment
 from ncap_iac.documents import Compiled
 from ncap_iac.errors import NotFoundError
 from ncap_iac.project import Kind, Project

@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from ncap_iac import progress
-from ncap_iac.apply import LARGEST_BODY_BYTES, Workshop, apply, continue_rollback, destroy_stack, settle
-from ncap_iac.comparison import Outcome, StackPlan
+from ncap_iac.deploy.apply import LARGEST_BODY_BYTES, Workshop, apply, continue_rollback, destroy_stack, settle
+from ncap_iac.deploy.comparison import Outcome, StackPlan
+from ncap_iac.deploy.idle_cost import IdleCost
+from ncap_iac.deploy.plan import DeleteStack, Plan, PutVersion, StackAction, Upload
+from ncap_iac.deploy.state import read_stack
 from ncap_iac.errors import ApplyError, AwsError, WaitTimeoutError
-from ncap_iac.idle_cost import IdleCost
-from ncap_iac.plan import DeleteStack, Plan, PutVersion, StackAction, Upload
-from ncap_iac.state import read_stack
 from tests.command.fake_stacks import FakeObjects, FakeStack, FakeStacks, FakeTime
 
 TEMPLATE = json.dumps(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ncap_iac.deployment import UNRESOLVED
+from ncap_iac.deploy.deployment import UNRESOLVED
 from ncap_iac.errors import NotFoundError, UsageError
 from ncap_iac.project import Kind
 from ncap_iac.target import Target

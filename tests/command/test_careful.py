@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from ncap_compiler import compare_templates
-from ncap_iac.careful import Care, careful_about
+from ncap_iac.deploy.careful import Care, careful_about
 
 BUCKET: dict[str, Any] = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "mine"}}
 KEPT: dict[str, Any] = {**BUCKET, "DeletionPolicy": "Retain", "UpdateReplacePolicy": "Retain"}

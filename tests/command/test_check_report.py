@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from ncap_compiler import Change, Problem
 from ncap_compiler.compare import Verb
-from ncap_iac.check import Checked, CodeChange, Severity, StackCheck, by_severity, severity
-from ncap_iac.check_report import LONGEST_TEXT, code, github_commands, markdown, summary
-from ncap_iac.comparison import Outcome, StackPlan
-from ncap_iac.idle_cost import IdleCost
+from ncap_iac.deploy.comparison import Outcome, StackPlan
+from ncap_iac.deploy.idle_cost import IdleCost
+from ncap_iac.review.check import Checked, CodeChange, Severity, StackCheck, by_severity, severity
+from ncap_iac.review.report import LONGEST_TEXT, code, github_commands, markdown, summary
 
 BUCKET, ROLE, SECRET = "AWS::S3::Bucket", "AWS::IAM::Role", "AWS::SecretsManager::Secret"
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ncap_iac.check import Checked, check_trees
-from ncap_iac.check_report import document, github_commands, markdown
-from ncap_iac.check_sources import Tree
+from ncap_iac.review.check import Checked, check_trees
+from ncap_iac.review.report import document, github_commands, markdown
+from ncap_iac.review.sources import Tree
 
 BLUEPRINT = "ncap_blueprints/kalman-lds/stack_config_template.json"
 PROFILE = "user_profiles/demo/user_config_template.json"

@@ -18,15 +18,15 @@ from ncap_iac.cli.context import Context, World
 from ncap_iac.cli.plan_answer import plan_result
 from ncap_iac.cli.plans import destroy, ensure_account, parse_tags, require_consent_to
 from ncap_iac.console import Console, Manner
-from ncap_iac.deployment import offline_plan
+from ncap_iac.deploy.deployment import offline_plan
+from ncap_iac.deploy.plan import Place, Plan, plan_users
+from ncap_iac.deploy.saved_plan import Site as SavedSite
+from ncap_iac.deploy.saved_plan import save_plan
+from ncap_iac.deploy.state import Deployed, Phase
+from ncap_iac.deploy.wanted import Wanted
 from ncap_iac.errors import ExitCode, NotFoundError, UsageError
-from ncap_iac.plan import Place, Plan, plan_users
 from ncap_iac.project import Kind
-from ncap_iac.saved_plan import Site as SavedSite
-from ncap_iac.saved_plan import save_plan
-from ncap_iac.state import Deployed, Phase
 from ncap_iac.target import Target
-from ncap_iac.wanted import Wanted
 from tests.command.fake_site import Site
 from tests.command.fake_stacks import FakeStack
 from tests.command.test_console import Terminal

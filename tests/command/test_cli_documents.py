@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ncap_iac.cli import main
+from ncap_iac.deploy.images import pinned_text
 from ncap_iac.documents import check_config
 from ncap_iac.errors import UsageError
-from ncap_iac.images import pinned_text
 from ncap_iac.project import Kind, Project
 
 BLUEPRINT = Path("ncap_blueprints/kalman-lds/stack_config_template.json")

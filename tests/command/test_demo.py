@@ -22,9 +22,9 @@ from ncap_iac.demo import (
     usage_records,
 )
 from ncap_iac.errors import DocumentProblemsError, ProjectError
-from ncap_iac.jobs import JobReader, JobStatus, Outcome
+from ncap_iac.job.jobs import JobReader, JobStatus, Outcome
+from ncap_iac.job.results import Downloaded
 from ncap_iac.project import Project
-from ncap_iac.results import Downloaded
 from tests.command.bucket import GROUP, REF, Bucket
 from tests.command.fake_stacks import FakeTime
 

@@ -12,8 +12,8 @@ import pytest
 
 from ncap_compiler import groups_in
 from ncap_iac import progress
+from ncap_iac.deploy.plan import Plan
 from ncap_iac.errors import NotFoundError
-from ncap_iac.plan import Plan
 from ncap_iac.project import Kind
 from ncap_iac.target import Target
 from tests.command.fake_site import Site

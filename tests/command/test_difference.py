@@ -7,10 +7,10 @@ from collections import OrderedDict
 
 import pytest
 
-from ncap_iac.comparison import ValueChange
-from ncap_iac.difference import template_difference, values_difference
+from ncap_iac.deploy.comparison import ValueChange
+from ncap_iac.deploy.difference import template_difference, values_difference
+from ncap_iac.deploy.state import read_stack
 from ncap_iac.errors import NcapError
-from ncap_iac.state import read_stack
 from tests.command.fake_stacks import FakeStack, FakeStacks
 
 BUCKET = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "a"}}

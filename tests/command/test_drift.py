@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ncap_iac.drift import Drift, Watch, detect_drift
+from ncap_iac.deploy.drift import Drift, Watch, detect_drift
 from ncap_iac.errors import AwsError, NcapError, WaitTimeoutError
 from tests.command.fake_stacks import FakeStacks, FakeTime
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ncap_iac.failures import failure, hint_for, left_behind
+from ncap_iac.deploy.failures import failure, hint_for, left_behind
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from moto import mock_aws
 from ncap_compiler import names
 from ncap_iac.cli import main
 from ncap_iac.errors import ApplyError, UsageError
-from ncap_iac.handover import HandedOverError, Record, claim, deliver_file, deliver_terminal
-from ncap_iac.settings_file import parse_key
+from ncap_iac.people.handover import HandedOverError, Record, claim, deliver_file, deliver_terminal
+from ncap_iac.people.settings_file import parse_key
 from tests.command.fake_stacks import FakeObjects
 from tests.command.member_account import Account
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from ncap_iac.deploy.idle_cost import IdleCost, idle_cost
 from ncap_iac.documents import Compiled
-from ncap_iac.idle_cost import IdleCost, idle_cost
 from ncap_iac.project import Kind, Project
 
 

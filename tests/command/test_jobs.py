@@ -8,7 +8,7 @@ import pytest
 
 from ncap_iac import progress
 from ncap_iac.errors import ExitCode, NotFoundError, UsageError, WaitTimeoutError
-from ncap_iac.jobs import (
+from ncap_iac.job.jobs import (
     JobReader,
     JobRef,
     JobStatus,

@@ -8,8 +8,8 @@ import pytest
 
 from ncap_iac import progress
 from ncap_iac.errors import UsageError
-from ncap_iac.jobs import JobReader
-from ncap_iac.results import LogFollower, download_results, log_text, relative_names, safe_path
+from ncap_iac.job.jobs import JobReader
+from ncap_iac.job.results import LogFollower, download_results, log_text, relative_names, safe_path
 from tests.command.bucket import REF, Bucket
 
 ESCAPES = [

@@ -10,7 +10,7 @@ import pytest
 
 from ncap_iac import progress
 from ncap_iac.errors import NotFoundError, UsageError
-from ncap_iac.submission import (
+from ncap_iac.job.submission import (
     LocalFile,
     Request,
     StoredInput,

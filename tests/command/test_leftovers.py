@@ -10,8 +10,8 @@ import pytest
 from botocore.stub import Stubber
 
 from ncap_iac.aws import Gateway
-from ncap_iac.leftovers import REMOVALS, Leftover, Stack, Standing, Thing, held, leftovers, removal, thing_of
-from ncap_iac.leftovers_fetch import find_things, stack_of
+from ncap_iac.deploy.leftovers import REMOVALS, Leftover, Stack, Standing, Thing, held, leftovers, removal, thing_of
+from ncap_iac.deploy.leftovers_fetch import find_things, stack_of
 from ncap_iac.target import Target
 
 HERE = "us-east-1"

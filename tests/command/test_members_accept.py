@@ -13,10 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from ncap_iac.acceptance import SettingsPaths, enter_key, read_handed_key, remembered
 from ncap_iac.cli import main
 from ncap_iac.errors import UsageError
-from ncap_iac.settings_file import HandedKey, parse_key, render_key, render_section, section, settings, with_section
+from ncap_iac.people.acceptance import SettingsPaths, enter_key, read_handed_key, remembered
+from ncap_iac.people.settings_file import (
+    HandedKey,
+    parse_key,
+    render_key,
+    render_section,
+    section,
+    settings,
+    with_section,
+)
 from tests.command.member_account import Account
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"

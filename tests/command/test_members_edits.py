@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from ncap_iac.errors import UsageError
-from ncap_iac.membership import parse_dollars
-from ncap_iac.profile_editing import Edit, write_edits
+from ncap_iac.people.membership import parse_dollars
+from ncap_iac.people.profile_editing import Edit, write_edits
 from tests.command.people_rig import LAB, People, make_project
 
 

@@ -10,9 +10,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from ncap_iac.acceptance import member_of_arn
 from ncap_iac.aws import Gateway
-from ncap_iac.identities import Identities
+from ncap_iac.people.acceptance import member_of_arn
+from ncap_iac.people.identities import Identities
 from ncap_iac.target import Target
 from tests.command.member_account import Account
 from tests.command.people_rig import People, make_project

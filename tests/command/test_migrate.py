@@ -14,7 +14,7 @@ import pytest
 from ncap_compiler.migration import restore
 from ncap_iac.cli import main
 from ncap_iac.errors import UsageError
-from ncap_iac.migration import write_document
+from ncap_iac.review.migration import write_document
 
 SHAPES = "tests/compiler/legacy"
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ncap_compiler import names
 from ncap_iac.errors import UsageError
-from ncap_iac.people_csv import People, group_of_one, member_of_email, member_of_name, read_people
+from ncap_iac.people.table import People, group_of_one, member_of_email, member_of_name, read_people
 
 OLD = "Email,FirstName,LastName,Affiliation,Verified,Loaded\n"
 
@@ -103,6 +103,7 @@ def test_a_name_stands_for_one_member(name: str, member: str) -> None:
     assert member_of_name(name) == member
 
 
+@example("=@a.ac")
 @given(st.emails())
 def test_an_address_gives_a_legal_name_and_group(email: str) -> None:
     assert names.why_not_a_member(member_of_email(email)) is None

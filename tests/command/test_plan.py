@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from ncap_iac.errors import UsageError
-from ncap_iac.plan import (
+from ncap_iac.deploy.plan import (
     Action,
     Place,
     PutVersion,
@@ -20,8 +19,9 @@ from ncap_iac.plan import (
     plan_users,
     plan_version,
 )
-from ncap_iac.state import Deployed, Phase, phase_of
-from ncap_iac.wanted import Artifact, Version, Wanted, with_parameters, with_tags
+from ncap_iac.deploy.state import Deployed, Phase, phase_of
+from ncap_iac.deploy.wanted import Artifact, Version, Wanted, with_parameters, with_tags
+from ncap_iac.errors import UsageError
 
 TEMPLATE: dict[str, Any] = {
     "Parameters": {"ImageId": {"Type": "String"}, "WithFunctions": {"Type": "String"}, "Email": {"Type": "String"}},

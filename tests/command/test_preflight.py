@@ -13,15 +13,14 @@ from typing import Any
 
 import pytest
 
-from ncap_iac import preflight_checks as judge
-from ncap_iac import preflight_facts as facts
-from ncap_iac import preflight_places as places
 from ncap_iac.documents import Compiled
 from ncap_iac.errors import ExitCode
 from ncap_iac.local import policy
-from ncap_iac.preflight import exit_code, needs_of
-from ncap_iac.preflight_checks import Cause, Finding, Verdict
-from ncap_iac.preflight_permissions import ACTIONS, WITHOUT_ACTIONS, asked_of, principal_of
+from ncap_iac.preflight import checks as judge
+from ncap_iac.preflight import facts, places
+from ncap_iac.preflight.checks import Cause, Finding, Verdict
+from ncap_iac.preflight.permissions import ACTIONS, WITHOUT_ACTIONS, asked_of, principal_of
+from ncap_iac.preflight.run import exit_code, needs_of
 from ncap_iac.project import Kind, Project
 
 FILES = sorted((Path(__file__).parent / "preflight_facts").glob("*.json"))

@@ -13,16 +13,15 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from ncap_iac import preflight_facts as facts
-from ncap_iac import preflight_fetch as fetch
 from ncap_iac.aws import Gateway
 from ncap_iac.cli import main
 from ncap_iac.errors import AccessError
-from ncap_iac.preflight import Check, Outside, preflight, run_checks
-from ncap_iac.preflight_checks import Cause, Finding, Verdict
-from ncap_iac.preflight_facts import Answering, Holder, Way
-from ncap_iac.preflight_network import network
-from ncap_iac.preflight_permissions import Asked
+from ncap_iac.preflight import facts, fetch
+from ncap_iac.preflight.checks import Cause, Finding, Verdict
+from ncap_iac.preflight.facts import Answering, Holder, Way
+from ncap_iac.preflight.network import network
+from ncap_iac.preflight.permissions import Asked
+from ncap_iac.preflight.run import Check, Outside, preflight, run_checks
 from ncap_iac.target import Target
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from jobmanager import budget as shipped
 from jobmanager import checks, submission
 from jobmanager.config import MAX_CONFIG_BYTES, ConfigError, check_limits, parse_config
-from ncap_iac import money, quote
 from ncap_iac.errors import UsageError
+from ncap_iac.money import amounts as money
+from ncap_iac.money import quote
 
 PRICES, VOLUMES = st.integers(0, 50_000_000), st.integers(0, 16_000)
 AMOUNTS = st.one_of(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ncap_iac.resolved import Resolver, effective_parameters, name_of, resolve_template
+from ncap_iac.deploy.resolved import Resolver, effective_parameters, name_of, resolve_template
 
 TEMPLATE: dict[str, Any] = {
     "Parameters": {"Key": {"Default": ""}, "Email": {}, "With": {"Default": "true"}},

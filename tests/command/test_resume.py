@@ -12,9 +12,9 @@ import pytest
 from ncap_iac import progress
 from ncap_iac.aws import Content, Listing, Objects, StoredObject
 from ncap_iac.errors import AccessError, NotFoundError, UsageError
-from ncap_iac.jobs import JobRef
-from ncap_iac.resume import Plan, ask, find_origin, plan_resume, read_history
-from ncap_iac.submission import StoredInput, Submitted
+from ncap_iac.job.jobs import JobRef
+from ncap_iac.job.resume import Plan, ask, find_origin, plan_resume, read_history
+from ncap_iac.job.submission import StoredInput, Submitted
 from tests.command.bucket import BUCKET, GROUP, JOB, REF, Bucket
 from tests.command.ended_job import CONFIG, VERSION, end_job
 

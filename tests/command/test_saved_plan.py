@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from ncap_iac.apply import apply
+from ncap_iac.deploy.apply import apply
+from ncap_iac.deploy.plan import DeleteStack, Plan, StackAction
+from ncap_iac.deploy.saved_plan import SavedPlan, Site, load_plan, require_site, save_plan
 from ncap_iac.documents import Compiled
 from ncap_iac.errors import ApplyError, NcapError, UsageError
-from ncap_iac.plan import DeleteStack, Plan, StackAction
 from ncap_iac.project import Kind, Project
-from ncap_iac.saved_plan import SavedPlan, Site, load_plan, require_site, save_plan
 from ncap_iac.target import Target
 from tests.command import fake_site
 

@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 import pytest
 
-from ncap_iac.usage import By, lines_of, parse_record
+from ncap_iac.money.usage import By, lines_of, parse_record
 from tests.command.money_rig import Money, a_member, deployed_analysis, tidied
 from tests.fakes.platform import BUCKET, GROUP, FakePlatform
 
@@ -215,7 +215,7 @@ def test_without_matplotlib_the_extra_is_named_before_anything_is_read(tmp_path:
     script = (
         "import sys\n"
         "sys.modules['matplotlib'] = None  # what Python takes for a package that is not there\n"
-        "import ncap_iac.pictures, ncap_iac.cli.usage\n"
+        "import ncap_iac.money.pictures, ncap_iac.cli.usage\n"
         "from ncap_iac.cli import main\n"
         "sys.exit(main(['usage', '--plot', 'u.png', '--aws', '--region', 'us-east-1']))\n"
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ncap_iac.users_stacks import Move, belongs, in_order, moves, moving_members, number_of
+from ncap_iac.deploy.users_stacks import Move, belongs, in_order, moves, moving_members, number_of
 
 FIRST = "neurocaas-users-demo"
 

@@ -15,9 +15,8 @@ import pytest
 from ncap_compiler.template import MAX_LISTED
 from ncap_compiler.version import version_id
 from ncap_iac.aws import Content, Listing, StoredObject
-from ncap_iac.errors import AccessError, NcapError, NotFoundError, UsageError
-from ncap_iac.version_reach import Ground, image_arn, reach_of
-from ncap_iac.versions import (
+from ncap_iac.deploy.version_reach import Ground, image_arn, reach_of
+from ncap_iac.deploy.versions import (
     KeptVersion,
     changed_words,
     differences,
@@ -29,7 +28,8 @@ from ncap_iac.versions import (
     short_environment,
     shown,
 )
-from ncap_iac.wanted import Version
+from ncap_iac.deploy.wanted import Version
+from ncap_iac.errors import AccessError, NcapError, NotFoundError, UsageError
 
 MOMENT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 ARN = image_arn("aws", "us-east-1")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ncap_iac.cli import main
-from ncap_iac.jobs import JobReader
+from ncap_iac.job.jobs import JobReader
 from tests.command.bucket import BUCKET, GROUP, JOB, REF, Bucket
 
 VERSION = "v-0123456789abcdef"

@@ -19,11 +19,11 @@ from ncap_iac.aws import Gateway
 from ncap_iac.cli import build_parser
 from ncap_iac.cli.context import Context, World
 from ncap_iac.console import Console, Manner
+from ncap_iac.deploy.rollback import Found, find_image, plan_rollback, served_version
+from ncap_iac.deploy.state import Deployed, Phase, read_stack
+from ncap_iac.deploy.versions import KeptVersion, read_versions
 from ncap_iac.errors import NcapError, NotFoundError, UsageError
-from ncap_iac.rollback import Found, find_image, plan_rollback, served_version
-from ncap_iac.state import Deployed, Phase, read_stack
 from ncap_iac.target import Target
-from ncap_iac.versions import KeptVersion, read_versions
 from tests.command.fake_site import Site
 from tests.command.fake_stacks import FakeStack
 from tests.command.test_versions import ARN, MOMENT, kept

@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 STDLIB = frozenset(sys.stdlib_module_names) | {"__future__"}
 
 MAY_IMPORT = {
-    "ncap_iac": {"ncap_iac", "ncap_compiler", "boto3", "botocore", "s3transfer", "yaml", "rich", "uv", "jsonschema", "matplotlib"},
+    "ncap_iac": {
+        *("ncap_iac", "ncap_compiler", "boto3", "botocore", "s3transfer"),
+        *("yaml", "rich", "uv", "jsonschema", "matplotlib"),
+    },
     "utils/ncap_compiler": {"ncap_compiler", "troposphere", "jsonschema", "referencing"},
     "protocols": {"boto3", "botocore", "s3transfer", "yaml", "jobmanager", "workflow"},
     "experiments": {"numpy", "matplotlib", "yaml", "jsonschema", "experiments"},

@@ -1,0 +1,1 @@
+"""Jobs as their members see them: submitting, following, resuming, fetching results."""

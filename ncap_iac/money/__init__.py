@@ -1,0 +1,1 @@
+"""What jobs cost: prices, quotes, budgets, usage and their pictures."""
