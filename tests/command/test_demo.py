@@ -69,11 +69,15 @@ def test_a_sample_without_recordings_is_said(project: Project) -> None:
 def test_the_member_is_one_who_may_use_the_analysis(project: Project) -> None:
     assert first_member(project) == ("demo", "demo-member")
     path = project.root / "user_profiles" / "demo" / "user_config_template.json"
-    text = path.read_text().replace('"Pipelines": ["kalman-lds"]', '"Pipelines": []')
-    path.write_text(text)
+    document = json.loads(path.read_text())
+    for group in document["UXData"]["Affiliates"]:
+        group.update(Pipelines=[], Budget={"kalman-lds": 25})
+    path.write_text(json.dumps(document))
     with pytest.raises(DocumentProblemsError, match="budget"):
         first_member(project)
-    path.write_text(text.replace('"Budget": {"kalman-lds": 25}', '"Budget": {}'))
+    for group in document["UXData"]["Affiliates"]:
+        group["Budget"] = {}
+    path.write_text(json.dumps(document))
     with pytest.raises(ProjectError):
         first_member(project)
 

@@ -104,3 +104,40 @@ def test_a_group_removed_takes_its_rights_and_nothing_of_another(
     assert kept == {"lab": b"lab", "lab2": b"lab2"}
     assert s3.get_object(Bucket="faulty", Key="logs/lab/i-kept.json")["Body"].read() == b"{}"
     submit(laboratory, tmp_path, "lab2-bob")
+
+
+def test_a_collaborator_reads_results_and_nothing_else(laboratory: Laboratory, two_labs: Path) -> None:
+    s3 = laboratory.client("s3")
+    for key in ("lab/results/job/process_results/r.txt", "lab/inputs/i.txt", "lab2/results/job/process_results/r.txt"):
+        s3.put_object(Bucket="faulty", Key=key, Body=b"x")
+    ann = laboratory.client("s3", laboratory.member_key("lab-ann"))
+    bob = laboratory.client("s3", laboratory.member_key("lab2-bob"))
+
+    def answers(client: Any, group_name: str) -> dict[str, str]:
+        found = {}
+        for name, call, arguments in (
+            ("result", "get_object", {"Key": f"{group_name}/results/job/process_results/r.txt"}),
+            ("listing", "list_objects_v2", {"Prefix": f"{group_name}/results/"}),
+            ("input", "get_object", {"Key": f"{group_name}/inputs/i.txt"}),
+            ("writing", "put_object", {"Key": f"{group_name}/results/job/forged.txt", "Body": b"x"}),
+            ("deleting", "delete_object", {"Key": f"{group_name}/results/job/process_results/r.txt"}),
+        ):
+            try:
+                getattr(client, call)(Bucket="faulty", **arguments)
+                found[name] = "allowed"
+            except client.exceptions.ClientError as error:
+                found[name] = error.response["Error"]["Code"]
+        return found
+
+    nothing = dict.fromkeys(("result", "listing", "input", "writing", "deleting"), "AccessDenied")
+    assert answers(bob, "lab") == nothing
+
+    edit(two_labs, lambda document: document["UXData"]["Affiliates"][0].update(Collaborators=["lab2"]))
+    laboratory.ncap("profile", "deploy", "labs", "--yes")
+
+    assert answers(bob, "lab") == nothing | {"result": "allowed", "listing": "allowed"}
+    assert answers(ann, "lab2") == nothing
+
+    edit(two_labs, lambda document: document["UXData"]["Affiliates"][0].pop("Collaborators"))
+    laboratory.ncap("profile", "deploy", "labs", "--yes")
+    assert answers(bob, "lab") == nothing
