@@ -160,6 +160,17 @@ def test_an_update_voids_the_other_change_sets(rig: Rig) -> None:
     rig.settle()
     names = [item["ChangeSetName"] for item in rig.call("ListChangeSets", StackName="s")["Summaries"]]
     assert names == ["d"]
+
+
+def test_the_name_of_an_executed_change_set_is_free_again(rig: Rig) -> None:
+    """Pipelines and `aws cloudformation deploy` within one second use the same name for one change after another."""
+    rig.create(template(A=thing("1", Name="a")))
+    for value in ("2", "3"):
+        propose(rig, template(A=thing(value, Name="a")), name="same")
+        rig.call("ExecuteChangeSet", StackName="s", ChangeSetName="same")
+        rig.settle()
+    described = rig.call("DescribeChangeSet", StackName="s", ChangeSetName="same")
+    assert described["ExecutionStatus"] == "EXECUTE_COMPLETE"
     with pytest.raises(ServiceError) as caught:
         rig.call("ExecuteChangeSet", StackName="s", ChangeSetName="c")
     assert caught.value.code == "ChangeSetNotFound"

@@ -20,6 +20,8 @@ Request = Mapping[str, Any]
 
 NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
 """The words by which `aws cloudformation deploy` knows that there is nothing to do."""
+EXECUTED = ("EXECUTE_COMPLETE", "EXECUTE_FAILED")
+"""What leaves a change set's name free: AWS forgets a stack's change sets once one of them was executed."""
 _NAME = re.compile(r"[a-zA-Z][-a-zA-Z0-9]{0,127}")
 
 
@@ -41,9 +43,12 @@ class ChangeSetDesk:
             raise invalid(f"Value '{name}' at 'changeSetName' failed to satisfy constraint: [a-zA-Z][-a-zA-Z0-9]*")
         with self._stacks.lock:
             stack = self._stack_for(request["StackName"], kind)
-            if any(item.name == name for item in self._of(stack)):
+            namesakes = [item for item in self._of(stack) if item.name == name]
+            if any(item.execution_status not in EXECUTED for item in namesakes):
                 raise ServiceError("AlreadyExistsException", f"ChangeSet {name} cannot be created due to a conflict")
             proposal = self._stacks.propose(request, stack)
+            for executed in namesakes:
+                self._records.remove_change_set(executed.change_set_id)
             if self._records.stack(stack.stack_id) is None:
                 stack = self._records.set_status(stack, Status.REVIEW_IN_PROGRESS, "User Initiated")
             place = self._world.place
