@@ -128,10 +128,6 @@ class Compiled:
         template = compile_account(self.bundle.sha256)
         return Wanted(names.ACCOUNT_STACK, template, artifacts=(self._bundle_artifact(self.bundle),))
 
-    def document(self, kind: Kind, path: Path) -> Wanted:
-        """The stack of a blueprint, or the first of a profile. Raises DocumentProblemsError."""
-        return self.stacks(kind, path)[0]
-
     def stacks(self, kind: Kind, path: Path) -> tuple[Wanted, ...]:
         """The stacks of a document where none is deployed yet. Raises DocumentProblemsError."""
         return self.users(path) if kind is Kind.PROFILE else (self.analysis(path),)
@@ -278,21 +274,27 @@ def analysis_schema(bucket: str, project: Project) -> Mapping[str, Any] | None:
 
 def check_config(path: Path, bucket: str, project: Project) -> None:
     """Refuse a config that the analysis's parameter schema refuses, before anything is uploaded. Raises UsageError."""
-    from jsonschema import Draft202012Validator
-
     values = read_config(path)
     schema = analysis_schema(bucket, project)
     if schema is None:
         return
-    own = {name: value for name, value in values.items() if name not in RESERVED_PARAMETERS}
-    errors = sorted(
-        Draft202012Validator(schema).iter_errors(own), key=lambda error: list(map(str, error.absolute_path))
-    )
-    if errors:
-        said = [f"{'/'.join(map(str, error.absolute_path)) or 'the config'}: {error.message}" for error in errors]
+    said = schema_problems(values, schema)
+    if said:
         raise UsageError(
             "; ".join(said), where=str(path), hint=f"The parameters of {bucket} are in its {PARAMETERS_FILE}."
         )
+
+
+def schema_problems(values: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """Every way in which parameters break an analysis's schema; the reserved ones are the platform's."""
+    from jsonschema import Draft202012Validator
+
+    own = {name: value for name, value in values.items() if name not in RESERVED_PARAMETERS}
+    errors = Draft202012Validator(schema).iter_errors(own)
+    return [
+        f"{'/'.join(map(str, error.absolute_path)) or 'the config'}: {error.message}"
+        for error in sorted(errors, key=lambda error: list(map(str, error.absolute_path)))
+    ]
 
 
 def read_config(path: Path) -> Mapping[str, Any]:

@@ -15,9 +15,9 @@ from typing import Any
 
 from ncap_compiler.document import did_you_mean
 from ncap_compiler.names import TOTAL_BUDGET
+from ncap_iac.documents import schema_problems
 from ncap_iac.errors import UsageError
 from ncap_iac.money.amounts import (
-    DATASET_SIZE,
     DURATION,
     Limits,
     Rate,
@@ -166,18 +166,6 @@ def _types(ask: Ask, terms: Terms, prices: PriceTable) -> tuple[tuple[tuple[str,
     types = tuple((name, prices.prices.get(name)) for name in ((wanted,) if wanted else terms.types))
     unknown = [f"no price is known for instance type '{name}', so it is refused" for name, price in types if not price]
     return types, unknown
-
-
-def schema_problems(values: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    """Every way in which parameters break an analysis's schema; the reserved ones are the platform's."""
-    from jsonschema import Draft202012Validator
-
-    own = {name: value for name, value in values.items() if name not in (DURATION, DATASET_SIZE)}
-    errors = Draft202012Validator(schema).iter_errors(own)
-    return [
-        f"{'/'.join(map(str, error.absolute_path)) or 'the config'}: {error.message}"
-        for error in sorted(errors, key=lambda error: list(map(str, error.absolute_path)))
-    ]
 
 
 def config_values(name: str, body: bytes) -> Mapping[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from ncap_iac.environments.build import Workshop, build_image
 from ncap_iac.environments.source import read_source
@@ -70,3 +72,25 @@ def check(analysis: str, results: Path) -> subprocess.CompletedProcess[str]:
     script = BLUEPRINTS / analysis / "sample" / "check.py"
     command = [str(image_of(analysis) / "env/bin/python"), str(script), str(results)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def in_environment(analysis: str, script: str) -> str:
+    """What a script prints that runs where the workflow runs."""
+    image = image_of(analysis)
+    done = subprocess.run(
+        [str(image / "env/bin/python"), "-c", script],
+        cwd=image / "analysis",
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def evaluate(analysis: str, code: str) -> Any:
+    """What `answer` is after some code that uses the analysis's modules, in the analysis's environment."""
+    program = f"import json, numpy as np\n{code}\nprint(json.dumps(answer))"
+    found: Any = json.loads(in_environment(analysis, program))
+    return found

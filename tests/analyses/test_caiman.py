@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import importlib
 import json
-import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.analyses.rig import BLUEPRINTS, Ran, image_of, run
+from tests.analyses.rig import BLUEPRINTS, Ran, in_environment, run
 
 FOLDER = BLUEPRINTS / "caiman" / "environment"
 MODULES = ("deconvolution", "hals")
@@ -69,15 +68,6 @@ def cells_of(ran: Ran, stem: str = "movie") -> list[tuple[int, int]]:
             for row in csv.DictReader(file)
             if row["accepted"] == "1"
         )
-
-
-def in_environment(script: str) -> str:
-    """What a script prints that runs where the workflow runs."""
-    image = image_of("caiman")
-    command = [str(image / "env/bin/python"), "-c", script]
-    done = subprocess.run(command, cwd=image / "analysis", capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 # --- deconvolution ---------------------------------------------------------------------------------------------------
@@ -175,7 +165,9 @@ def test_alternating_updates_recover_a_factorisation_within_its_supports(own: An
 
 
 def test_shifts_are_found_to_a_twentieth_of_a_pixel_and_undone() -> None:
-    out = in_environment("""
+    out = in_environment(
+        "caiman",
+        """
 import json, numpy as np
 from motion import estimate_shifts, make_template, move_back
 row, column = np.mgrid[:64, :70]
@@ -189,14 +181,17 @@ template = make_template(frames[0], cell_sd=(3, 3), max_shifts=(6, 6))
 found = estimate_shifts(frames, template)
 back = move_back(frames, found)
 print(json.dumps([float(np.abs(found - true).max()), float(np.abs(back - frames[0])[:, 8:-8, 8:-8].max())]))
-""")
+""",
+    )
     error, left = json.loads(out)
     assert error <= 0.0501
     assert left < 0.1
 
 
 def test_an_edge_that_moves_in_is_known() -> None:
-    out = in_environment("""
+    out = in_environment(
+        "caiman",
+        """
 import json, numpy as np
 from motion import always_seen
 shifts = np.zeros((100, 2))
@@ -205,7 +200,8 @@ shifts[:15, 1] = -1
 shifts[0, 1] = 6
 inside = always_seen(shifts, (20, 30))
 print(json.dumps([np.flatnonzero(inside.any(1))[[0, -1]].tolist(), np.flatnonzero(inside.any(0))[[0, -1]].tolist()]))
-""")
+""",
+    )
     assert json.loads(out) == [[0, 16], [1, 29]]
 
 
@@ -215,13 +211,16 @@ print(json.dumps([np.flatnonzero(inside.any(1))[[0, -1]].tolist(), np.flatnonzer
 def test_patches_and_formats_find_the_same_cells(tmp_path: Path) -> None:
     values = movie()
     np.save(tmp_path / "movie.npy", values)
-    in_environment(f"""
+    in_environment(
+        "caiman",
+        f"""
 import h5py, numpy as np, tifffile
 values = np.load({str(tmp_path / "movie.npy")!r})
 h5py.File({str(tmp_path / "movie.h5")!r}, "w").create_dataset("anything", data=values)
 tifffile.imwrite({str(tmp_path / "a2.tif")!r}, values[:100])
 tifffile.imwrite({str(tmp_path / "a10.tif")!r}, values[100:], compression="zlib")
-""")
+""",
+    )
     with zipfile.ZipFile(tmp_path / "movie.zip", "w") as archive:
         archive.write(tmp_path / "a10.tif", "day/a10.tif")
         archive.write(tmp_path / "a2.tif", "day/a2.tif")
@@ -262,7 +261,9 @@ def test_the_file_of_estimates_holds_the_model(tmp_path: Path) -> None:
     ran = run_movie(tmp_path, values)
     assert ran.code == 0, ran.err
 
-    out = in_environment(f"""
+    out = in_environment(
+        "caiman",
+        f"""
 import h5py, json, numpy as np
 from scipy import sparse
 with h5py.File({str(ran.results / "movie_estimates.h5")!r}) as file:
@@ -273,7 +274,8 @@ with h5py.File({str(ran.results / "movie_estimates.h5")!r}) as file:
     left = np.load({str(tmp_path / "movie.npy")!r}).reshape(240, -1).T - fitted
     peaks = np.nanmax(file["F_dff"][:], axis=1)[file["accepted"][:]]
     print(json.dumps([float(left.std()), sorted(map(float, peaks)), float(file.attrs["frame_rate_hz"]), sorted(file)]))
-""")
+""",
+    )
 
     left, peaks, frame_rate_hz, names = json.loads(out)
     # The noise is 0.2. A spike is 1 high where the background is 3; through a Gaussian footprint a that background is

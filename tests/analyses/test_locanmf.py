@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,27 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.analyses.rig import BLUEPRINTS, Ran, check, image_of, run
+from tests.analyses.rig import BLUEPRINTS, Ran, check, evaluate, run
 
 Array = np.ndarray[Any, Any]
 SIDE = 16
 SMALL = {"min_pixels": 20, "maxrank": 1}
-
-
-def evaluate(code: str) -> Any:
-    """What `answer` is after some code that uses the analysis's modules, in the analysis's environment."""
-    image = image_of("locanmf")
-    program = f"import json, numpy as np\n{code}\nprint(json.dumps(answer))"
-    done = subprocess.run(
-        [str(image / "env/bin/python"), "-c", program],
-        cwd=image / "analysis",
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def two_regions() -> Array:
@@ -65,6 +47,7 @@ def run_file(folder: Path, data: Path, config: dict[str, Any] | None = None) -> 
 def test_a_sweep_minimises_the_penalised_cost_of_each_component_in_turn() -> None:
     """With C fixed, the cost 1/2 |Y - A C|^2 + sum lambda d A never rises, and rests at its optimum with A >= 0."""
     costs, slope, smallest = evaluate(
+        "locanmf",
         """
 from factorisation import sweep
 rng = np.random.default_rng(0)
@@ -77,7 +60,7 @@ for _ in range(300):
     costs.append(cost())
 gradient = (A @ C - Y) @ C.T + penalty
 answer = [costs, float(np.abs(np.where(A > 0, gradient, np.minimum(gradient, 0))).max()), float(A.min())]
-"""
+""",
     )
     assert (np.diff(costs) <= 1e-9).all()
     assert slope < 1e-6
@@ -86,6 +69,7 @@ answer = [costs, float(np.abs(np.where(A > 0, gradient, np.minimum(gradient, 0))
 
 def test_the_explained_variance_is_that_of_the_video_made_whole() -> None:
     free, held, direct = evaluate(
+        "locanmf",
         """
 from factorisation import low_rank, region_r2
 from localisation import find_regions
@@ -106,7 +90,7 @@ def whole(C):
     return out
 answer = [region_r2(video, A, inside, regions).tolist(), region_r2(video, A, outside, regions).tolist(),
           [np.array(whole(inside)).tolist(), np.array(whole(outside)).tolist()]]
-"""
+""",
     )
     np.testing.assert_allclose(free, direct[0], rtol=1e-4)
     np.testing.assert_allclose(held, direct[1], rtol=1e-4)
@@ -114,6 +98,7 @@ answer = [region_r2(video, A, inside, regions).tolist(), region_r2(video, A, out
 
 def test_distances_are_nought_inside_and_grow_with_pixels_and_small_regions_are_left_out() -> None:
     labels, small, distances, share = evaluate(
+        "locanmf",
         """
 from localisation import find_regions, localised_share
 atlas = np.zeros((4, 10), int); atlas[:, :3] = 2; atlas[:, 5:8] = -2; atlas[0, 9] = 7
@@ -122,7 +107,7 @@ regions = find_regions(atlas, mask, min_pixels=4)
 A = np.zeros((40, 2), np.float32); A[0] = 2; A[9] = 1
 answer = [regions.labels, regions.too_small, (regions.distances[0].reshape(4, 10)[1] * 10).tolist(),
           localised_share(A, np.array([0, 1]), regions).tolist()]
-"""
+""",
     )
     assert labels == [2, -2]
     assert small == [7]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.analyses.rig import BLUEPRINTS, Ran, image_of, run
+from tests.analyses.rig import BLUEPRINTS, Ran, evaluate, image_of, run
 
 Array = np.ndarray[Any, Any]
 SAMPLE = BLUEPRINTS / "pmd" / "sample"
@@ -31,22 +31,6 @@ def blocks() -> Iterator[ModuleType]:
     yield import_module("blocks")
     sys.path.remove(folder)
     sys.modules.pop("blocks")
-
-
-def evaluate(code: str) -> Any:
-    """What `answer` is after some code that uses the analysis's modules, in the analysis's environment."""
-    image = image_of("pmd")
-    program = f"import json, numpy as np\n{code}\nprint(json.dumps(answer))"
-    done = subprocess.run(
-        [str(image / "env/bin/python"), "-c", program],
-        cwd=image / "analysis",
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def movie(*, rows: int = 12, columns: int = 14, frames: int = 80, seed: int = 0) -> Array:
@@ -87,6 +71,7 @@ def test_overlapping_blocks_start_every_half_block_and_end_at_the_edge(blocks: M
 def test_the_smoothest_image_within_the_noise_has_the_least_total_variation() -> None:
     """The optimum of the penalised problem: x = b - D'w, |w| <= weight, and w = weight * sign(Dx) where Dx is not 0."""
     answer = evaluate(
+        "pmd",
         """
 from penalties import smooth_image, spatial_roughness
 rng = np.random.default_rng(0)
@@ -100,7 +85,7 @@ flat = smooth_image(np.full((5, 5), 3.0, np.float32) + 0.01, 1.0)[0]
 answer = [np.linalg.norm(x - b), tv(b), tv(x), tv(truth), cost(x), min(trials), np.abs(x - truth).mean(),
           np.abs(b - truth).mean(), np.ptp(flat)]
 answer = [float(value) for value in answer]
-"""
+""",
     )
     distance, rough, smooth, true, cost, best_trial, error, raw_error, flat = answer
     assert distance == pytest.approx(16, rel=0.05)
@@ -112,6 +97,7 @@ answer = [float(value) for value in answer]
 
 def test_the_smoothest_trace_within_the_noise_keeps_a_line_and_bends_where_it_must() -> None:
     answer = evaluate(
+        "pmd",
         """
 from penalties import smooth_trace, _trend_matrix, _second_adjoint
 rng = np.random.default_rng(1)
@@ -129,7 +115,7 @@ adjoint = _second_adjoint(np.arange(7.0)) - D.T @ np.arange(7.0)
 answer = [np.linalg.norm(x - b), bend(b), bend(x), np.abs(x - truth).mean(), np.abs(built - exact).max(),
           np.abs(adjoint).max(), bend(line)]
 answer = [float(value) for value in answer]
-"""
+""",
     )
     distance, rough, smooth, error, matrix, adjoint, line = answer
     assert distance == pytest.approx(np.sqrt(300), rel=0.05)
@@ -142,13 +128,14 @@ answer = [float(value) for value in answer]
 
 def test_noise_is_read_from_high_frequencies_only() -> None:
     slow, fast = evaluate(
+        "pmd",
         """
 from noise import noise_variance
 rng = np.random.default_rng(0)
 noise = 3 * rng.normal(size=(200, 1000))
 slow = 50 * np.sin(np.arange(1000) * 2 * np.pi / 100)
 answer = [float(noise_variance(noise + slow).mean()), float(noise_variance(noise).mean())]
-"""
+""",
     )
     assert slow == pytest.approx(9, rel=0.03)
     assert fast == pytest.approx(9, rel=0.03)
@@ -156,6 +143,7 @@ answer = [float(noise_variance(noise + slow).mean()), float(noise_variance(noise
 
 def test_pure_noise_is_rejected_and_a_component_found_in_noise_is_the_true_one() -> None:
     kept, tried, u, v = evaluate(
+        "pmd",
         """
 from decomposition import Options, Thresholds, decompose_block, noise_roughness
 options = Options(10, 3, 10, 5e-3, True, True)
@@ -168,7 +156,7 @@ u = np.exp(-((y - 5) ** 2 + (x - 6) ** 2) / 8).ravel(); v = 3 * np.sin(np.arange
 found = decompose_block((noise + np.outer(u, v)).astype(np.float32), (12, 12), limits, options, seed=0)
 answer = [empty.U.shape[1], len(empty.kept), float(np.corrcoef(found.U[:, 0], u)[0, 1]),
           float(np.corrcoef(found.V[0], v)[0, 1])]
-"""
+""",
     )
     assert kept <= 1
     assert tried >= 3
@@ -179,6 +167,7 @@ answer = [empty.U.shape[1], len(empty.kept), float(np.corrcoef(found.U[:, 0], u)
 @pytest.mark.parametrize("components", [7, 40])
 def test_the_reduced_form_is_the_singular_value_decomposition(components: int) -> None:
     apart, values, orthonormal = evaluate(
+        "pmd",
         f"""
 from fit import reduce
 from scipy import sparse
@@ -190,7 +179,7 @@ full = U.toarray() @ V
 answer = [float(np.abs(U @ mixing @ Vt - full).max()),
           float(np.abs(np.linalg.svd(full, compute_uv=False)[:len(s)] - s).max()),
           float(np.abs(Vt @ Vt.T - np.eye(len(Vt))).max())]
-"""
+""",
     )
     assert apart < 1e-4
     assert values < 1e-3

@@ -28,13 +28,13 @@ def test_a_handler_that_the_code_has_not_is_refused_with_its_place(project: Proj
     path.write_text(json.dumps(document))
 
     with pytest.raises(UsageError) as refused:
-        Compiled(project).document(Kind.BLUEPRINT, path)
+        Compiled(project).analysis(path)
 
     assert "no function consensus" in refused.value.what
     assert str(path) in refused.value.where
 
 
 def test_a_blueprint_whose_handlers_exist_compiles(project: Project) -> None:
-    wanted = Compiled(project).document(Kind.BLUEPRINT, project.document(Kind.BLUEPRINT, "kalman-lds"))
+    wanted = Compiled(project).analysis(project.document(Kind.BLUEPRINT, "kalman-lds"))
 
     assert wanted.version is not None
