@@ -26,7 +26,9 @@ _LONGEST, _MOST = 1500, 60
 _STEPS = ("Initialization", "Validation", "Environment Setup", "Initialize Processing")
 _ADVICE = {
     JobState.SUCCEEDED: "All results are in this folder.",
-    JobState.PARTIAL: "Results of the datasets that succeeded are in this folder; submit the others again.",
+    JobState.PARTIAL: (
+        "Results of the datasets that succeeded are in this folder; `ncap job resume` runs only the others again."
+    ),
     JobState.FAILED: "What went wrong is in the certificate and in the STATUS files, in the folder logs.",
     JobState.REJECTED: "Nothing was started and nothing was charged. Correct the above and submit again.",
     JobState.CANCELLED: "The job was stopped; results written before are in this folder.",

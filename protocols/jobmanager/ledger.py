@@ -92,6 +92,11 @@ class Ledger:
         """Micro-dollars spent and reserved by a group for an analysis."""
         return _committed(self._gateway.get_row(self._table, budget_key(group, analysis)))
 
+    def spent(self, group: str, analysis: str) -> int:
+        """Micro-dollars that ended instances of a group cost for an analysis."""
+        value = (self._gateway.get_row(self._table, budget_key(group, analysis)) or {}).get("spent_micro", 0)
+        return value if isinstance(value, int) else 0
+
     def claimant(self, event: Submitted) -> JobPaths | None:
         """The job a submission became, or None."""
         found = self._gateway.get_row(self._table, submission_key(event.bucket, event.key, event.identity))

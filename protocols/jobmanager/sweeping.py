@@ -19,6 +19,7 @@ from jobmanager.job import job_name, own_timestamp
 from jobmanager.observed import Instance
 from jobmanager.rows import InstanceRow, JobRow, PendingRow
 from jobmanager.services import Services
+from jobmanager.spending import find_overspent
 from jobmanager.states import AttemptState, FailureClass, JobState, is_attempt_open, is_job_open
 from jobmanager.stopping import carry_out_stop, stop_job
 from jobmanager.times import seconds_between, to_text
@@ -44,6 +45,7 @@ def sweep(services: Services) -> None:
     known = {row.instance for row in rows.instances}
     strangers = [it for it in found.values() if it.instance not in known]
     turns: list[Callable[[], None]] = [
+        partial(_stop_overspent, services, rows),
         *(partial(_look_at_instance, services, row, found.get(row.instance), stopped) for row in rows.instances),
         *(partial(_look_at_job, services, job, rows) for job in rows.jobs),
         *(partial(_answer, services, row) for row in rows.pending),
@@ -58,6 +60,13 @@ def sweep(services: Services) -> None:
             errors.append(error)
     if errors:
         raise errors[0]
+
+
+def _stop_overspent(services: Services, rows: OpenRows) -> None:
+    """End the jobs of groups that have reached the limit of a budget."""
+    for it in find_overspent(services, rows):
+        log.warning("stopping %s: %s", it.job.job, it.message)
+        stop_job(services, it.job.paths, FailureClass.BUDGET, it.message)
 
 
 def _look_at_instance(services: Services, row: InstanceRow, found: Instance | None, stopped: set[str]) -> None:

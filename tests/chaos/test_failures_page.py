@@ -19,7 +19,7 @@ CLASSES = re.findall(r"^\| `([a-z-]+)` \| .+? \| (no|once) \| .+? \|$", PAGE, re
 
 
 def test_every_fault_of_the_list_is_there_once() -> None:
-    assert [int(number) for number, *_ in FAULTS] == list(range(1, 61))
+    assert [int(number) for number, *_ in FAULTS] == list(range(1, max(61, len(FAULTS) + 1)))
 
 
 @pytest.mark.parametrize("reference", sorted({place for *_, place in FAULTS if place != "none"}))

@@ -212,11 +212,12 @@ def monitor_policy() -> dict[str, Json]:
 
 
 def sweeper_policy() -> dict[str, Json]:
-    """The sweeper: what the monitor may do; its Query reaches the index of everything open."""
-    return _watch(names.SWEEPER_FUNCTION)
+    """The sweeper: what the monitor may do, and see the budgets whose jobs it stops."""
+    budgets = arn("ssm", f"parameter{names.budget_parameter('*', '*')}")
+    return _watch(names.SWEEPER_FUNCTION, Statement("ReadBudgets", ("ssm:GetParameters",), (budgets,)))
 
 
-def _watch(function: str) -> dict[str, Json]:
+def _watch(function: str, *further: Statement) -> dict[str, Json]:
     ours = (
         ("StringEquals", "aws:ResourceTag/PriceTracking", ("On",)),
         ("Null", "aws:ResourceTag/analysis", ("false",)),
@@ -227,6 +228,7 @@ def _watch(function: str) -> dict[str, Json]:
         _see_instances(),
         Statement("EndInstances", ("ec2:TerminateInstances",), (arn("ec2", "instance/*"),), ours),
         Statement("WakeJobManagers", ("lambda:InvokeFunction",), functions),
+        *further,
         *_report(function, exported=False),
         *_function_key(function, *FUNCTION_DATA),
     )
