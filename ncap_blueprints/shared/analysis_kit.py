@@ -27,8 +27,13 @@ class InputError(Exception):
     """The dataset or the config cannot be used; the message is one sentence for the person who sent it."""
 
 
-def run(analyse: Callable[[Path, Path, Path], None], arguments: Sequence[str] | None = None) -> int:
-    """Call `analyse` with dataset, config and results folder from the command line; returns the exit code."""
+def run(
+    analyse: Callable[[Path, Path, Path], None], arguments: Sequence[str] | None = None, *, folders: bool = False
+) -> int:
+    """Call `analyse` with dataset, config and results folder from the command line; returns the exit code.
+
+    `folders`: a dataset may also be a folder of files.
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if len(words) != 3:
         print("usage: python workflow.py DATA CONFIG RESULTS", file=sys.stderr)
@@ -36,7 +41,7 @@ def run(analyse: Callable[[Path, Path, Path], None], arguments: Sequence[str] | 
     data, config, results = (Path(word) for word in words)
     try:
         for path, what in ((data, "Dataset"), (config, "Config")):
-            if not path.is_file():
+            if not (path.is_file() or (folders and path == data and path.is_dir())):
                 raise InputError(f"{what} {path.name} is not a file.")
         analyse(data, config, results)
     except InputError as error:
