@@ -169,7 +169,7 @@ def test_shifts_are_found_to_a_twentieth_of_a_pixel_and_undone() -> None:
         "caiman",
         """
 import json, numpy as np
-from motion import estimate_shifts, make_template, move_back
+from rigid_motion import estimate_shifts, make_template, move_back
 row, column = np.mgrid[:64, :70]
 def field(dr, dc):
     random = np.random.default_rng(0)
@@ -193,7 +193,7 @@ def test_an_edge_that_moves_in_is_known() -> None:
         "caiman",
         """
 import json, numpy as np
-from motion import always_seen
+from rigid_motion import always_seen
 shifts = np.zeros((100, 2))
 shifts[:40, 0] = 2.3
 shifts[:15, 1] = -1

@@ -26,11 +26,11 @@ SMALL = {"block_height": 8, "block_width": 8, "num_sims": 20, "max_components": 
 
 @pytest.fixture
 def blocks() -> Iterator[ModuleType]:
-    folder = str(BLUEPRINTS / "pmd" / "environment")
+    folder = str(BLUEPRINTS / "shared")
     sys.path.insert(0, folder)
-    yield import_module("blocks")
+    yield import_module("pmd_blocks")
     sys.path.remove(folder)
-    sys.modules.pop("blocks")
+    sys.modules.pop("pmd_blocks")
 
 
 def movie(*, rows: int = 12, columns: int = 14, frames: int = 80, seed: int = 0) -> Array:
@@ -73,7 +73,7 @@ def test_the_smoothest_image_within_the_noise_has_the_least_total_variation() ->
     answer = evaluate(
         "pmd",
         """
-from penalties import smooth_image, spatial_roughness
+from pmd_penalties import smooth_image, spatial_roughness
 rng = np.random.default_rng(0)
 truth = np.zeros((16, 16)); truth[4:10, 5:12] = 6.0
 b = (truth + rng.normal(size=truth.shape)).astype(np.float32)
@@ -99,7 +99,7 @@ def test_the_smoothest_trace_within_the_noise_keeps_a_line_and_bends_where_it_mu
     answer = evaluate(
         "pmd",
         """
-from penalties import smooth_trace, _trend_matrix, _second_adjoint
+from pmd_penalties import smooth_trace, _trend_matrix, _second_adjoint
 rng = np.random.default_rng(1)
 truth = np.interp(np.arange(300), [0, 100, 150, 299], [0, 12, -6, 4])
 b = truth + rng.normal(size=300)
@@ -130,7 +130,7 @@ def test_noise_is_read_from_high_frequencies_only() -> None:
     slow, fast = evaluate(
         "pmd",
         """
-from noise import noise_variance
+from pmd_noise import noise_variance
 rng = np.random.default_rng(0)
 noise = 3 * rng.normal(size=(200, 1000))
 slow = 50 * np.sin(np.arange(1000) * 2 * np.pi / 100)
@@ -145,7 +145,7 @@ def test_pure_noise_is_rejected_and_a_component_found_in_noise_is_the_true_one()
     kept, tried, u, v = evaluate(
         "pmd",
         """
-from decomposition import Options, Thresholds, decompose_block, noise_roughness
+from pmd_decomposition import Options, Thresholds, decompose_block, noise_roughness
 options = Options(10, 3, 10, 5e-3, True, True)
 limits = Thresholds(*np.percentile([noise_roughness((12, 12), 200, options, seed=s) for s in range(20)], 5, axis=0))
 rng = np.random.default_rng(99)
@@ -169,7 +169,7 @@ def test_the_reduced_form_is_the_singular_value_decomposition(components: int) -
     apart, values, orthonormal = evaluate(
         "pmd",
         f"""
-from fit import reduce
+from pmd_fit import reduce
 from scipy import sparse
 rng = np.random.default_rng(0)
 U = sparse.random_array((90, {components}), density=0.3, rng=rng, dtype=np.float32).tocsr()

@@ -86,8 +86,8 @@ def _find(movie: Movie, field: Field, parameters: Mapping[str, Any], preview: Pa
     from figure import draw_preview
     from images import correlation_image
     from model import Settings
-    from motion import always_seen
     from quality import dff, judge
+    from rigid_motion import always_seen
 
     shifts, mean = stand_still(movie, field, parameters)
     cell_sd = (float(parameters["gSig"][0]), float(parameters["gSig"][1]))
@@ -141,7 +141,7 @@ def _find(movie: Movie, field: Field, parameters: Mapping[str, Any], preview: Pa
 
 def stand_still(movie: Movie, field: Field, parameters: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Move every frame to the template and write it to the field; shifts (frames, 2) and the mean (rows, columns)."""
-    from motion import batches_of, estimate_shifts, move_back, refine_template
+    from rigid_motion import batches_of, estimate_shifts, move_back, refine_template
 
     frames, rows, columns = movie.shape
     dark = np.float32(parameters["dark_level"])

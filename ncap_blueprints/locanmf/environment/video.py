@@ -1,7 +1,7 @@
 """Reading a dataset: a low-rank widefield video and the atlas it is aligned with, checked.
 
-The video is U V: spatial components U (rows, columns, r), temporal components V (r, frames). Both come in one `.npz` or
-`.zip` with the atlas. It must not change a value.
+The video is U V: spatial components U (rows, columns, r), temporal components V (r, frames). Both come in one `.npz`,
+one `.zip` or one folder with the atlas. It must not change a value.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Video:
 
 
 def load_video(path: Path) -> Video:
-    """Read and check a `.npz` or `.zip`. Raises InputError."""
-    if path.suffix.lower() not in (".npz", ".zip"):
-        raise InputError(f"Dataset {path.name}: a video and its atlas come in one .npz or .zip file.")
+    """Read and check a `.npz`, a `.zip` or a folder. Raises InputError."""
+    if not path.is_dir() and path.suffix.lower() not in (".npz", ".zip"):
+        raise InputError(f"Dataset {path.name}: a video and its atlas come in one .npz or .zip file, or one folder.")
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _opened(path) as archive:
             parts = _parts(archive)
             spatial_name, temporal_name = _first(parts, SPATIAL), _first(parts, TEMPORAL)
             U, V = (_array(archive, parts[name.lower()], name) for name in (spatial_name, temporal_name))
@@ -63,7 +63,58 @@ def load_video(path: Path) -> Video:
         raise InputError(f"Dataset {path.name}: {error}") from error
 
 
-def _parts(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+@dataclass(frozen=True)
+class _File:
+    """A file of a folder, told of as a zip tells of its own."""
+
+    filename: str
+    file_size: int
+
+    def is_dir(self) -> bool:
+        """Folders are not listed."""
+        return False
+
+
+class _Folder:
+    """A folder that is read as a zip is."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> _Folder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def infolist(self) -> list[_File]:
+        """Its files, at any depth."""
+        files = sorted(it for it in self._path.rglob("*") if it.is_file())
+        return [_File(it.relative_to(self._path).as_posix(), it.stat().st_size) for it in files]
+
+    def open(self, entry: _File) -> BinaryIO:
+        """One of them."""
+        return (self._path / entry.filename).open("rb")
+
+    def read(self, entry: _File) -> bytes:
+        """One of them, whole."""
+        return (self._path / entry.filename).read_bytes()
+
+
+def _opened(path: Path) -> Any:
+    """The archive; of a folder that holds one archive and no arrays, that one: what `pmd` leaves."""
+    if not path.is_dir():
+        return zipfile.ZipFile(path)
+    files = sorted(it for it in path.rglob("*") if it.is_file() and not it.name.startswith("."))
+    archives = [it for it in files if it.suffix.lower() in (".npz", ".zip")]
+    reduced = [it for it in archives if it.name.endswith("_reduced.npz")] or archives
+    held = {it.stem.lower() for it in files if it.suffix.lower() == ".npy"}
+    if len(reduced) == 1 and not any(name.lower() in held for name in SPATIAL):
+        return zipfile.ZipFile(reduced[0])
+    return _Folder(path)
+
+
+def _parts(archive: Any) -> dict[str, Any]:
     """Files by name without folder and ending, in lower case; hidden ones are passed over."""
     files = ((PurePosixPath(entry.filename), entry) for entry in archive.infolist() if not entry.is_dir())
     return {
@@ -81,7 +132,7 @@ def _first(parts: dict[str, Any], names: tuple[str, ...]) -> str:
     return found[0]
 
 
-def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, name: str) -> np.ndarray:
+def _array(archive: Any, entry: Any, name: str) -> np.ndarray:
     """One array; the sizes its header speaks of are believed only if the file has them."""
     with archive.open(entry) as file:
         shape, dtype, header = _header(file)
@@ -101,7 +152,7 @@ def _header(file: BinaryIO | Any) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     return shape, dtype, file.tell()
 
 
-def _names(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> dict[int, str]:
+def _names(archive: Any, entry: Any) -> dict[int, str]:
     """Region names: a JSON list of {"acronym", "label"}, or an object label -> acronym; as a file or as one string."""
     if entry.filename.lower().endswith(".json"):
         text = archive.read(entry).decode("utf-8-sig")

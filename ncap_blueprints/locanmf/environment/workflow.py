@@ -2,8 +2,9 @@
 
     python workflow.py DATA CONFIG RESULTS
 
-DATA is an .npz or .zip with a low-rank video and an atlas, CONFIG a JSON or YAML file of parameters, RESULTS a folder
-that exists. Progress goes to stdout. Exit code 2 and one sentence on stderr: the data or the config cannot be used.
+DATA is an .npz, a .zip or a folder with a low-rank video and an atlas, CONFIG a JSON or YAML file of parameters,
+RESULTS a folder that exists. Progress goes to stdout. Exit code 2 and one sentence on stderr: data or config cannot be
+used.
 """
 
 from __future__ import annotations
@@ -196,4 +197,4 @@ def draw(
 
 
 if __name__ == "__main__":
-    sys.exit(run(analyse))
+    sys.exit(run(analyse, folders=True))

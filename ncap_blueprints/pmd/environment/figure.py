@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 from analysis_kit import PALETTE
-from blocks import Tile
-from decomposition import Block, Thresholds
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from pmd_blocks import Tile
+from pmd_decomposition import Block, Thresholds
 from quality import Quality
 
 STYLE = {"font.size": 8.5, "axes.titlesize": 9.5, "axes.titlelocation": "left"}

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from fit import Pixels, bands
 from movie import Movie
-from noise import decibel, neighbour_correlation, noise_variance
+from pmd_fit import Pixels, bands
+from pmd_noise import decibel, neighbour_correlation, noise_variance
 from scipy import sparse
 
 

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from blocks import Tile
-from decomposition import Block
-from fit import Pixels, bands
 from movie import Movie
+from pmd_blocks import Tile
+from pmd_decomposition import Block
+from pmd_fit import Pixels, bands
 from scipy import sparse
 
 

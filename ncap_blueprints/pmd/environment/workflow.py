@@ -20,10 +20,10 @@ from analysis_kit import InputError, Summary, load_parameters, run, say
 
 if TYPE_CHECKING:
     import numpy as np
-    from blocks import Tile
-    from decomposition import Block, Thresholds
-    from fit import Pixels
     from movie import Movie
+    from pmd_blocks import Tile
+    from pmd_decomposition import Block, Thresholds
+    from pmd_fit import Pixels
     from scipy import sparse
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -58,8 +58,8 @@ def analyse(data: Path, config: Path, results: Path) -> None:
 
 def _analyse_movie(data: Path, movie: Movie, parameters: dict[str, Any], results: Path, *, cores: int) -> None:
     import numpy as np
-    from blocks import tiles
-    from fit import NotFiniteError, measure, put_together, reduce
+    from pmd_blocks import tiles
+    from pmd_fit import NotFiniteError, measure, put_together, reduce
     from quality import assess
     from results import write_blocks, write_components, write_denoised, write_reduction
 
@@ -144,9 +144,9 @@ def decompose_movie(
     cores: int,
 ) -> tuple[Thresholds, list[Block]]:
     """Thresholds from noise, then every block, with progress and a preview now and then."""
-    from decomposition import Options, Thresholds
     from figure import draw_preview
-    from fit import decompose, simulate_thresholds
+    from pmd_decomposition import Options, Thresholds
+    from pmd_fit import decompose, simulate_thresholds
 
     names = ("max_components", "consec_failures", "max_iters_main", "tol", "spatial_penalty", "temporal_penalty")
     options = Options(**{name: parameters[name] for name in names})

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from penalties import smooth_image, smooth_trace, spatial_roughness, temporal_roughness
+from pmd_penalties import smooth_image, smooth_trace, spatial_roughness, temporal_roughness
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,25 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from blocks import Tile, blending, pyramid
-from decomposition import Block, Options, Thresholds, decompose_block, noise_roughness
-from movie import Movie
-from noise import noise_variance
+from pmd_blocks import Tile, blending, pyramid
+from pmd_decomposition import Block, Options, Thresholds, decompose_block, noise_roughness
+from pmd_noise import noise_variance
 from scipy import sparse
+
+
+class Movie(Protocol):
+    """A movie (rows, columns, frames) that is mapped into memory, and can be sent to another process."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, columns, frames."""
+
+    def values(self) -> np.ndarray:
+        """All of it, read only."""
+
 
 LARGEST = 1e15
 """Squares of larger values leave the range of single precision."""
