@@ -39,7 +39,7 @@ setup(
     package_dir={"ncap_compiler": "utils/ncap_compiler"},
     package_data={
         "ncap_compiler": ["py.typed", "schemas/*.json"],
-        "ncap_iac": ["py.typed", "local/*.txt"],
+        "ncap_iac": ["py.typed", "environments/*.txt", "local/*.txt", "analysis/template/**/*"],
     },
     install_requires=[
         "boto3>=1.37",

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from ncap_iac.deploy.wanted import Artifact, Version, Wanted
 from ncap_iac.errors import DocumentProblemsError, UsageError
+from ncap_iac.neighbours import step_problems
 from ncap_iac.project import Kind, Project, bundle_sources, read_bytes, read_text
 
 if TYPE_CHECKING:
     from ncap_compiler import Blueprint, Bundle, Problem, Profile
     from ncap_compiler.stages import Stage
+    from ncap_iac.job.scatter import Scatter
 
 PARAMETERS_FILE = "parameters.schema.json"
-RESERVED_PARAMETERS = frozenset({"__duration__", "__dataset_size__"})
+RESERVED_PARAMETERS = frozenset({"__duration__", "__dataset_size__", "__steps__"})
 """Parameters every analysis has; the job manager checks them."""
 
 
@@ -40,6 +42,8 @@ def problems_of(paths: Iterable[Path], kind: Kind) -> tuple[Problem, ...]:
                 reader(decode_text(read_bytes(document), str(document)), file=str(document))
             except DocumentError as error:
                 found += error.problems
+        if kind is Kind.BLUEPRINT and not any(problem.file == str(path) for problem in found):
+            found += step_problems(read_text(path), path)
     return tuple(found)
 
 
@@ -272,17 +276,36 @@ def analysis_schema(bucket: str, project: Project) -> Mapping[str, Any] | None:
     return None
 
 
-def check_config(path: Path, bucket: str, project: Project) -> None:
-    """Refuse a config that the analysis's parameter schema refuses, before anything is uploaded. Raises UsageError."""
+def check_config(path: Path, bucket: str, project: Project, *, scatter: Scatter | None = None) -> None:
+    """Refuse a config that the analysis's parameter schema refuses, before anything is uploaded. Raises UsageError.
+
+    With a scatter, the config of its first point whole, and each further value by itself.
+    """
     values = read_config(path)
     schema = analysis_schema(bucket, project)
     if schema is None:
         return
-    said = schema_problems(values, schema)
+    said = scatter_problems(values, schema, scatter)
     if said:
         raise UsageError(
             "; ".join(said), where=str(path), hint=f"The parameters of {bucket} are in its {PARAMETERS_FILE}."
         )
+
+
+def scatter_problems(values: Mapping[str, Any], schema: Mapping[str, Any], scatter: Scatter | None) -> list[str]:
+    """Every way in which the configs of a scatter's points break an analysis's schema, each named once.
+
+    No keyword of a parameter schema ties one parameter to another, so each value is tried once.
+    """
+    points = [] if scatter is None else list(scatter.values())
+    said = schema_problems({**values, **(points[0] if points else {})}, schema)
+    known = schema.get("properties") or {}
+    seen: set[tuple[str, str]] = set()
+    for name, value in (item for point in points[1:] for item in point.items()):
+        if name in known and (name, text := json.dumps(value)) not in seen:
+            seen.add((name, text))
+            said += schema_problems({name: value}, {"properties": {name: known[name]}})
+    return list(dict.fromkeys(said))
 
 
 def schema_problems(values: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:

@@ -10,24 +10,25 @@ from typing import Any
 
 from jobmanager.events import instance_event
 from jobmanager.monitoring import follow_instance
+from jobmanager.pricing import PricePlace
 from jobmanager.services import Services, make_services
-from jobmanager.settings import LambdaContext, Settings, topic_arn
+from jobmanager.settings import LambdaContext, Settings, price_place, topic_arn
 
 
 @cache
-def _services(table: str, topic: str | None) -> Services:
-    return make_services(table, topic=topic)
+def _services(table: str, topic: str | None, place: PricePlace | None) -> Services:
+    return make_services(table, topic=topic, price_place=place)
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> None:
     """Lambda's entry point. An error makes Lambda deliver the event again."""
     logging.getLogger("jobmanager").setLevel(logging.INFO)
     settings = Settings.from_environ(os.environ)
-    run(event, _services(settings.ledger_table, topic_arn(context)))
+    run(event, _services(settings.ledger_table, topic_arn(context), price_place(context)))
 
 
 def run(event: Mapping[str, Any], services: Services) -> None:
-    """Act on a state change; any other event is ignored."""
+    """Act on a state change, or on the warning of one; any other event is ignored."""
     change = instance_event(event)
     if change:
         follow_instance(services, change)

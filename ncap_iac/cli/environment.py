@@ -1,16 +1,18 @@
-"""`ncap environment`: build, list, verify and pin immutable analysis environments."""
+"""`ncap environment`: lock, build, list, verify, pin and collect immutable analysis environments."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ncap_iac.answer import Answer, Table, Text
+from ncap_iac.answer import Answer, Text
 from ncap_iac.cli.context import Context
+from ncap_iac.cli.environment_upkeep import run_gc, run_list, run_lock
 from ncap_iac.cli.options import SubParsers, add_noun, add_verb
+from ncap_iac.errors import UsageError
 from ncap_iac.project import Kind
 
 if TYPE_CHECKING:
-    from ncap_iac.deploy.images import ImageMaker, ListedEnvironment
+    from ncap_iac.deploy.images import ImageMaker
 
 
 def add_to(nouns: SubParsers) -> None:
@@ -18,18 +20,11 @@ def add_to(nouns: SubParsers) -> None:
     verbs = add_noun(
         nouns,
         "environment",
-        ["ncap environment build kalman-lds", "ncap environment pin kalman-lds"],
+        ["ncap environment lock kalman-lds", "ncap environment build kalman-lds", "ncap environment pin kalman-lds"],
     )
     name = "an analysis of the project, or its folder"
-    parser = add_verb(
-        verbs,
-        "build",
-        "Build the environment of an analysis as an image on this computer.",
-        ["ncap environment build kalman-lds"],
-        run=run_build,
-        detail="Nothing happens if an image of the same recipe is there: a recipe's digest names its image.",
-    )
-    parser.add_argument("name", metavar="NAME", help=name)
+    _add_lock(verbs, name)
+    _add_build(verbs, name)
     add_verb(
         verbs,
         "list",
@@ -53,6 +48,61 @@ def add_to(nouns: SubParsers) -> None:
         run=run_pin,
     )
     parser.add_argument("name", metavar="NAME", help=name)
+    parser = add_verb(
+        verbs,
+        "gc",
+        "Remove images and caches nobody needs any more from this computer.",
+        ["ncap environment gc --dry-run", "ncap environment gc --keep kalman-lds"],
+        run=run_gc,
+        detail="Kept is what a blueprint or recipe of this project names, what a local cloud of this computer knows, "
+        "running or not, and what any process uses.",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show what would go, and remove nothing")
+    parser.add_argument(
+        "--keep", metavar="NAME", action="append", help="keep this environment, by name or beginning of its digest"
+    )
+
+
+def _add_lock(verbs: SubParsers, name: str) -> None:
+    parser = add_verb(
+        verbs,
+        "lock",
+        "Lock the requirements of an environment: versions and hashes, for every platform.",
+        ["ncap environment lock kalman-lds", "ncap environment lock kalman-lds --check"],
+        run=run_lock,
+        detail="Reads requirements.in, writes the file the recipe names. Versions locked before stay where they fit.",
+    )
+    parser.add_argument("name", metavar="NAME", help=name)
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--check", action="store_true", help="only say whether the lock is in date")
+    how.add_argument("--upgrade", action="store_true", help="take the latest versions that fit")
+
+
+def _add_build(verbs: SubParsers, name: str) -> None:
+    parser = add_verb(
+        verbs,
+        "build",
+        "Build the environment of an analysis: an image on this computer, or an AMI.",
+        [
+            "ncap environment build kalman-lds",
+            "ncap environment build kalman-lds --on aws --dry-run",
+            "ncap environment build kalman-lds --on aws --profile lab --regions eu-central-1,us-west-2",
+            "ncap environment build kalman-lds --on aws --cloud default",
+        ],
+        run=run_build,
+        detail="Nothing happens if an image of the same recipe is there: a recipe's digest names its image.\n"
+        "With --on aws EC2 Image Builder makes an AMI; it becomes usable when it has passed the analysis's own\n"
+        "sample. AWS is meant unless --cloud names a local cloud. Interrupted, the same command goes on.",
+    )
+    parser.add_argument("name", metavar="NAME", help=name)
+    parser.add_argument("--on", choices=("here", "aws"), default="here", help="this computer (default), or an AMI")
+    parser.add_argument(
+        "--regions", metavar="REGION,…", action="append", help="with --on aws: copy the AMI to these regions too"
+    )
+    parser.add_argument(
+        "--wait", metavar="MINUTES", type=int, help="with --on aws: longest wait for Image Builder (180)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="with --on aws: show the plan, offline")
 
 
 def image_maker(context: Context) -> ImageMaker:
@@ -65,6 +115,15 @@ def image_maker(context: Context) -> ImageMaker:
 
 def run_build(context: Context) -> Answer:
     """Build, if it is not there."""
+    if context.arguments.on == "aws":
+        from ncap_iac.cli.environment_ami import build_ami
+
+        return build_ami(context)
+    alone = [name for name in ("regions", "wait", "dry_run") if context.get(name)]
+    if alone:
+        raise UsageError(
+            f"--{alone[0].replace('_', '-')} is about AMIs", where="environment build", hint="Add --on aws."
+        )
     path = context.project.document(Kind.BLUEPRINT, context.arguments.name)
     built = image_maker(context).build(path.parent)
     return Answer(
@@ -74,41 +133,6 @@ def run_build(context: Context) -> Answer:
         notes=(f"The image is in {built.folder}.",),
         next_commands=(f"ncap environment pin {context.arguments.name}",),
     )
-
-
-def run_list(context: Context) -> Answer:
-    """Environments of the project, and images."""
-    listed = image_maker(context).listing()
-    return Answer(
-        kind="EnvironmentList",
-        data={
-            "environments": [
-                {
-                    "name": item.name,
-                    "environment": item.environment,
-                    "pinned": item.is_pinned,
-                    "folder": None if item.folder is None else str(item.folder),
-                    "sizeBytes": item.size_bytes,
-                }
-                for item in listed
-            ]
-        },
-        blocks=(
-            Table(
-                ("name", "environment", "blueprint names it", "image"),
-                tuple(
-                    (item.name, item.environment, "yes" if item.is_pinned else "no", _image(item)) for item in listed
-                ),
-                empty="No environments here.",
-            ),
-        ),
-    )
-
-
-def _image(item: ListedEnvironment) -> str:
-    if item.folder is None or item.size_bytes is None:
-        return "not built"
-    return f"{item.folder.name} ({item.size_bytes / 1e6:.0f} MB)"
 
 
 def run_verify(context: Context) -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -54,14 +54,15 @@ def add_resume(verbs: SubParsers, *, watched: Watched) -> argparse.ArgumentParse
 
 def run_resume(context: Context, watched: Watched) -> Answer:
     """Look at what is left, ask for it, and if wanted wait."""
-    from ncap_iac.job.resume import ask, find_origin, read_history
+    from ncap_iac.job.resume import ask, find_origin, read_history, steps_to_replay
 
     desk = open_desk(context, _bucket(context))
     with _words_for_strangers(desk):
         ref = find_origin(desk.objects, _which(context, desk))
         history = read_history(desk.objects, ref, now=context.world.now())
         if not history.unfinished:
-            return _nothing(context, history)
+            steps = steps_to_replay(desk.objects, history)
+            return _replayed(context, desk, history, steps) if steps else _nothing(context, history)
         plan = _plan(context, desk, history)
     for text in _advice(plan):
         context.report(progress.Warned(text))
@@ -195,9 +196,29 @@ def _nothing(context: Context, history: History) -> Answer:
     )
 
 
+def _replayed(context: Context, desk: Desk, history: History, steps: Sequence[str]) -> Answer:
+    """Every dataset has succeeded, and a next step has not: ask for that again."""
+    from ncap_iac.job.submission import replay
+
+    ref = history.jobs[-1].ref
+    nothing = _nothing(context, history)
+    names = ", ".join(steps)
+    if context.get("dry_run", False):
+        text = f"{ref.job}: every dataset has succeeded; its next step {names} would be tried again"
+        return replace(nothing, data={**nothing.data, "steps": list(steps)}, blocks=(Text(text),))
+    context.say_target()
+    key = replay(ref, desk.objects)
+    return replace(
+        nothing,
+        data={**nothing.data, "asked": True, "submission": key, "steps": list(steps)},
+        blocks=(Text(f"{ref.job}: its next step {names} is tried again"),),
+        next_commands=(job_command(context, "status", ref, "--watch"),),
+    )
+
+
 def _answer(context: Context, plan: Plan, submitted: Submitted | None) -> Answer:
     history, origin = plan.history, plan.history.origin
-    document = {
+    document: dict[str, object] = {
         "job": origin.ref.job,
         "bucket": origin.ref.bucket,
         "group": origin.ref.group,
@@ -216,6 +237,8 @@ def _answer(context: Context, plan: Plan, submitted: Submitted | None) -> Answer
         "instanceType": plan.instance_type,
         "largerInstanceType": plan.larger_type,
     }
+    if plan.scatter is not None:
+        document = {**document, "scatter": plan.scatter.document(), "left": plan.later}
     table = Table(COLUMNS, tuple((left.dataset, left.failure, left.remedy) for left in history.unfinished))
     ran = tuple(job_command(context, "results", job.ref) for job in history.jobs)
     if submitted is None:
@@ -225,7 +248,10 @@ def _answer(context: Context, plan: Plan, submitted: Submitted | None) -> Answer
         kind="Resumption",
         data={**document, "submission": submitted.key, "uploadedBytes": submitted.uploaded_bytes},
         blocks=(Text(submitted.ref.job),),
-        notes=(f"It runs {_count(plan)} of {origin.ref.job} again: {_with(plan)}. Each has results of its own.",),
+        notes=(
+            f"It runs {_count(plan)} of {origin.ref.job} again: {_with(plan)}. Each has results of its own.",
+            *((f"{plan.later} more ran other points: resume again when it has ended.",) if plan.later else ()),
+        ),
         next_commands=(
             job_command(context, "status", submitted.ref, "--watch"),
             *ran,
@@ -235,7 +261,7 @@ def _answer(context: Context, plan: Plan, submitted: Submitted | None) -> Answer
 
 
 def _count(plan: Plan) -> str:
-    count = len(plan.datasets)
+    count = len(plan.names)
     return "1 dataset" if count == 1 else f"{count} datasets"
 
 

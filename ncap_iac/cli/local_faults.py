@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _KINDS = ("capacity", "throttle", "interrupt", "lose", "list", "clear")
 _OF_INSTANCES = ("interrupt", "lose")
-_DETAIL = """capacity   the next launches find no capacity (InsufficientInstanceCapacity), of a type or in a zone
+_DETAIL = """capacity   the next launches find no capacity (InsufficientInstanceCapacity), of a type, in a zone, on spot
 throttle   the next EC2 calls are too many (RequestLimitExceeded)
 interrupt  an instance is warned and taken back, as EC2 takes back spot instances
 lose       an instance dies without a word, as with its computer
@@ -33,6 +33,7 @@ def add_fault(verbs: SubParsers) -> None:
         "Let things go wrong in a local cloud, to test what runs in it.",
         [
             "ncap local fault capacity --type m7i.large --zone us-east-1a --times 2",
+            "ncap local fault capacity --market spot --times 10",
             "ncap local fault throttle --operation RunInstances",
             "ncap local fault interrupt i-0123456789abcdef0 --after 5",
             "ncap local fault clear",
@@ -44,6 +45,7 @@ def add_fault(verbs: SubParsers) -> None:
     parser.add_argument("instance", nargs="?", metavar="INSTANCE", help="for interrupt and lose: which instance")
     parser.add_argument("--type", action="append", metavar="TYPE", help="capacity: of this instance type; repeatable")
     parser.add_argument("--zone", action="append", metavar="ZONE", help="capacity: in this zone; repeatable")
+    parser.add_argument("--market", choices=("spot", "on-demand"), help="capacity: in this market only")
     parser.add_argument("--operation", metavar="NAME", help="throttle: this operation only, as RunInstances")
     parser.add_argument("--times", type=_count, metavar="N", help="capacity, throttle: how many calls meet it (1)")
     parser.add_argument("--after", type=_seconds, metavar="SECONDS", help="interrupt: from warning to end (120)")
@@ -89,7 +91,12 @@ def run_fault(context: Context) -> Answer:
 
 def _document(context: Context, kind: str) -> dict[str, Any]:
     options = {
-        "capacity": {"types": context.get("type"), "zones": context.get("zone"), "times": context.get("times")},
+        "capacity": {
+            "types": context.get("type"),
+            "zones": context.get("zone"),
+            "market": context.get("market"),
+            "times": context.get("times"),
+        },
         "throttle": {"operation": context.get("operation"), "times": context.get("times")},
         "interrupt": {"instance": context.get("instance"), "after": context.get("after")},
         "lose": {"instance": context.get("instance")},
@@ -118,12 +125,13 @@ def _answer(found: Mapping[str, Any]) -> Answer:
             str(fault["times"]),
             ", ".join(fault.get("types", ())) or str(fault.get("operation", "")) or "any",
             ", ".join(fault.get("zones", ())) or "any",
+            str(fault.get("market") or "any"),
         )
         for fault in faults
     )
     return Answer(
         kind="LocalFaults",
         data={"faults": list(faults)},
-        blocks=(Table(("error", "times", "type or operation", "zone"), rows, empty="No fault is armed."),),
+        blocks=(Table(("error", "times", "type or operation", "zone", "market"), rows, empty="No fault is armed."),),
         next_commands=("ncap local fault clear",) if rows else (),
     )

@@ -24,7 +24,8 @@ SUMMARIES = {
     "usage": "Show what was used and what it cost: hours, jobs, money, failures.",
     "check": "Show what changed documents would change, offline: for pull requests.",
     "preflight": "Look before a first deployment: identity, permissions, quotas, hardware, images, network.",
-    "environment": "Build, list, verify and pin the immutable environments analyses run in.",
+    "analysis": "Write an analysis: a folder to begin with, runs, tests and a shell on this computer, a report.",
+    "environment": "Lock, build, list, verify, pin and collect the immutable environments analyses run in.",
 }
 """The commands, each a module of this package, in the order of the help text."""
 

@@ -101,6 +101,7 @@ def _analysis(path: Path, compiled: Compiled) -> Analysis:
         deploy_limit=hardware.deploy_limit,
         volume_gib=hardware.volume_size_gib,
         region=blueprint.region,
+        uses_spot=hardware.spot != "never",
     )
 
 

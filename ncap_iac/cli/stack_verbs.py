@@ -302,8 +302,25 @@ def run_destroy(context: Context, kind: Kind | None) -> Answer:
     names = subject.stack_names(deployment)
     if not names and kind is not None:
         names = (deployment.compiled.stack_name(kind, subject.path),)
+    if kind is Kind.BLUEPRINT:
+        _warn_of_steps(context, deployment, names[0])
     if not context.get("verify", False):
         return destroy(context, deployment, names)
     from ncap_iac.cli.leftovers import proven
 
     return proven(context, names, lambda: destroy(context, deployment, names))
+
+
+def _warn_of_steps(context: Context, deployment: Deployment, analysis: str) -> None:
+    """Say which deployed analyses hand results to one that is about to be deleted."""
+    from ncap_iac.deploy.state import Phase, read_status
+    from ncap_iac.neighbours import handing_to
+
+    suffix = context.stage.suffix
+    named = [name + suffix for name in handing_to(context.project, analysis.removesuffix(suffix))]
+    there = [name for name in named if read_status(context.gateway.stacks, name).phase is not Phase.ABSENT]
+    if there:
+        text = (
+            f"{', '.join(there)} hands results to {analysis}: jobs with that step will be refused, or end without it."
+        )
+        context.report(progress.Warned(text))

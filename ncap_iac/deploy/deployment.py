@@ -31,6 +31,7 @@ from ncap_iac.deploy.plan import (
 )
 from ncap_iac.deploy.resolved import name_of, resolve_template
 from ncap_iac.deploy.state import Deployed, Phase, read_stack, read_status
+from ncap_iac.deploy.steps import next_of
 from ncap_iac.deploy.users_stacks import belongs, in_order, moves, moving_members, number_of
 from ncap_iac.deploy.version_reach import VERSION_PARAMETER, image_arn, reach_of_deployment
 from ncap_iac.deploy.versions import LATEST, KeptVersion, document_of, read_versions
@@ -63,6 +64,16 @@ def workshop_at(
     """What `apply` needs at a target."""
     longest_s = LOCAL_PAUSE_S if gateway.target.cloud is not None else REMOTE_PAUSE_S
     return Workshop(gateway.stacks, gateway.objects, report, clock, sleep, longest_s=longest_s)
+
+
+def target_place(gateway: Gateway) -> Place:
+    """What only a target knows of where artifacts are."""
+    account, _ = gateway.identity()
+    region = gateway.region
+    bucket = names.artifact_bucket(account, region)
+    endpoint = gateway.target.endpoint_url
+    base = f"{endpoint.rstrip('/')}/{bucket}" if endpoint else f"https://{bucket}.s3.{region}.amazonaws.com"
+    return Place(bucket, gateway.objects.has_bucket(bucket), base)
 
 
 @dataclass(frozen=True)
@@ -127,8 +138,19 @@ class Deployment:
         where = self.gateway.target.name
         missing = f"{environment} has no image at {where} yet; deploying builds or asks for it."
         unknown = "" if device else f"{image} is not known or not available at {where}: no instance can start from it."
-        notes = (missing if image == UNRESOLVED else unknown, reach.note)
+        notes = (missing if image == UNRESOLVED else unknown, reach.note, self._missing_next(wanted))
         return replace(plan, notes=(*plan.notes, *filter(None, notes)))
+
+    def _missing_next(self, wanted: Wanted) -> str:
+        """Which analyses its steps hand results to that are not deployed here, and what that means; or nothing."""
+        following = next_of({} if wanted.version is None else wanted.version.document)
+        missing = [name for name in following if read_status(self.gateway.stacks, name).phase is Phase.ABSENT]
+        if not missing:
+            return ""
+        return (
+            f"Its steps hand results to {', '.join(missing)}, not deployed here: until then jobs with such a step are "
+            "refused."
+        )
 
     def versions(self, wanted: Wanted, *, latest: int | None = LATEST) -> tuple[KeptVersion, ...]:
         """The kept versions of an analysis, the latest first, and the one its documents compile to if it is kept."""
@@ -275,12 +297,7 @@ class Deployment:
         return with_tags(wanted, deployed, given=(*stage.tags, *self.tags), removed=self.removed_tags)
 
     def _place(self) -> Place:
-        account, _ = self.gateway.identity()
-        region = self.gateway.region
-        bucket = names.artifact_bucket(account, region)
-        endpoint = self.gateway.target.endpoint_url
-        base = f"{endpoint.rstrip('/')}/{bucket}" if endpoint else f"https://{bucket}.s3.{region}.amazonaws.com"
-        return Place(bucket, self.gateway.objects.has_bucket(bucket), base)
+        return target_place(self.gateway)
 
     def _image(
         self,

@@ -20,6 +20,8 @@ from ncap_iac.project import Kind, Project, read_bytes
 
 if TYPE_CHECKING:
     from ncap_iac.aws import Gateway
+    from ncap_iac.environments.assemble import Installer
+    from ncap_iac.environments.build import Workshop
     from ncap_iac.environments.source import Source
     from ncap_iac.environments.store import Image
 
@@ -37,6 +39,8 @@ class ListedEnvironment:
     """Whether that is what the blueprint names."""
     folder: Path | None
     size_bytes: int | None
+    built: str | None = None
+    """UTC, ISO 8601."""
 
 
 def named_environment(blueprint: bytes, *, where: str) -> str:
@@ -70,24 +74,35 @@ class ImageMaker:
         """Where images are kept."""
         return places(self.environment, self.home)
 
+    def workshop(self, say: Callable[[str], None]) -> Workshop:
+        """Where and with what images are built."""
+        from ncap_iac.environments.build import Workshop
+
+        return Workshop(
+            images=self.places.images,
+            uv_cache=self.places.uv,
+            environ=self.environment,
+            home=self.home,
+            clock=time.time,
+            say=say,
+        )
+
+    def installer(self) -> Installer:
+        """uv, with the user's index settings and our cache. Raises BuildError where it is not installed."""
+        from ncap_iac.environments.build import find_installer
+
+        return find_installer(self.workshop(lambda text: self.report(progress.Detail(text))))
+
     def build(self, folder: Path) -> Image:
         """The image of the analysis in `folder`, built if it is not there. Raises NcapError."""
-        from ncap_iac.environments.build import Workshop, build_image
+        from ncap_iac.environments.build import build_image
         from ncap_iac.environments.store import find_image
 
         source = self.source(folder)
         name = f"build environment {source.recipe.name}"
         with environment_errors(folder), progress.step(name, self.report, self.clock) as step:
             known = find_image(self.places.images, source.digest)
-            workshop = Workshop(
-                images=self.places.images,
-                uv_cache=self.places.uv,
-                environ=self.environment,
-                home=self.home,
-                clock=time.time,
-                say=step.advance,
-            )
-            image = build_image(source, workshop)
+            image = build_image(source, self.workshop(step.advance))
             step.text = "was built before" if known is not None and known.folder == image.folder else "built"
         return image
 
@@ -107,7 +122,7 @@ class ImageMaker:
             raise NotFoundError(
                 f"{environment} has no image there",
                 where=gateway.target.name,
-                hint="Make an AMI of it and tag it neurocaas:environment-digest with the digest.",
+                hint=f"Make an AMI of it: `ncap environment build {folder.name} --on aws`.",
             )
         return self.register(self.named(environment, folder), gateway)
 
@@ -157,7 +172,8 @@ class ImageMaker:
                     source.environment,
                     pinned,
                     None if image is None else image.folder,
-                    None if image is None else _size(image.folder),
+                    None if image is None else image.seal.size_bytes,
+                    None if image is None else image.seal.built,
                 )
             )
         return listed
@@ -187,15 +203,11 @@ class ImageMaker:
         return environment, after != before
 
 
-def _size(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
-
-
 @contextmanager
 def environment_errors(folder: Path) -> Iterator[None]:
     """Say what the environments' modules complain about in our words."""
     from ncap_compiler import DocumentError
-    from ncap_iac.environments.build import BuildError
+    from ncap_iac.environments.assemble import BuildError
     from ncap_iac.environments.manifest import ImageError
 
     try:

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ncap_compiler.recipe import PARAMETERS_FILE, Recipe, load_recipe, recipe_digest
+from ncap_compiler.errors import DocumentError
+from ncap_compiler.recipe import PARAMETERS_FILE, Recipe, check_requirements, load_recipe, recipe_digest
+from ncap_iac.environments.contents import TOOL_LOCK, Contents
 
 RECIPE = "recipe.json"
-TOOL_LOCK = "workflow/requirements.lock"
 SHARED = "shared"
 """The folder of files several analyses use, beside their folders."""
 
@@ -37,6 +38,22 @@ class Source:
         """As a blueprint names it: `iae:<name>@sha256:<digest>`."""
         return f"iae:{self.recipe.name}@sha256:{self.digest}"
 
+    @property
+    def contents(self) -> Contents:
+        """What goes into the image."""
+        recipe = self.recipe
+        return Contents(
+            name=recipe.name,
+            digest=self.digest,
+            python=recipe.python,
+            os_packages=recipe.os_packages,
+            network=recipe.network,
+            lock=self.files[recipe.requirements],
+            analysis={RECIPE: self.recipe_text, **{name: self.files[name] for name in recipe.analysis_files}},
+            executables=self.executables & set(recipe.analysis_files),
+            tool=self.tool,
+        )
+
 
 def read_tool(protocols: Path) -> dict[str, bytes]:
     """The in-instance tool: `workflow/**.py` and its lock, by path below `protocols`. Raises OSError."""
@@ -47,7 +64,8 @@ def read_tool(protocols: Path) -> dict[str, bytes]:
 def read_source(environment: Path, protocols: Path) -> Source:
     """Read a blueprint's `environment/` folder and the tool of `protocols/`.
 
-    Raises DocumentError for a bad recipe or a file it names that is missing, OSError for a folder that is.
+    Raises DocumentError for a bad recipe, a file it names that is missing or a requirement that is another project
+    than its name says, OSError for a folder that is missing.
     """
     recipe_path = environment / RECIPE
     text = recipe_path.read_bytes()
@@ -59,4 +77,7 @@ def read_source(environment: Path, protocols: Path) -> Source:
     files = {name: path.read_bytes() for name, path in named.items() if path.is_file()}
     executables = frozenset(name for name in files if named[name].stat().st_mode & 0o100)
     tool = read_tool(protocols)
-    return Source(recipe, recipe_digest(recipe, files, tool), text, files, executables, tool)
+    digest = recipe_digest(recipe, files, tool)
+    if wrong := tuple(check_requirements(files[recipe.requirements].decode(), file=str(named[recipe.requirements]))):
+        raise DocumentError(wrong)
+    return Source(recipe, digest, text, files, executables, tool)

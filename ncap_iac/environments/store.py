@@ -27,6 +27,7 @@ from ncap_iac.local.runner.firmware import remove_tree
 _SHOWN_CHANGES = 5
 _ABANDONED_S = 24 * 3600.0
 _SOUND_FOR_S = 10.0
+_DIGEST_IN_LOCKS = 12
 _INTERPRETERS = ("env/bin/python", "tool/bin/python")
 
 
@@ -127,6 +128,11 @@ def _tampered(folder: Path, how: str) -> ImageError:
         f"{folder}: the image is not as it was sealed: {how}. An environment never changes; build it again: "
         "ncap environment build"
     )
+
+
+def build_lock(images: Path, recipe_digest: str) -> Path:
+    """The file that whoever builds or removes an image of this recipe holds."""
+    return images / f".{recipe_digest[:_DIGEST_IN_LOCKS]}.lock"
 
 
 def remove_image(folder: Path) -> None:

@@ -19,21 +19,25 @@ from typing import TYPE_CHECKING
 
 from ncap_iac import progress
 from ncap_iac.errors import AccessError, NotFoundError, UsageError
+from ncap_iac.job.following import next_steps, read_followed
 from ncap_iac.job.jobs import NOT_GROUPS, JobReader, JobRef, JobStatus, Outcome, job_names, submission_key
+from ncap_iac.job.resume_config import find_config
 from ncap_iac.job.resume_reading import Unfinished, datasets_of, reasons_of, settings_of
+from ncap_iac.job.scatter import Scatter
 from ncap_iac.job.submission import LONGEST_TIMESTAMP, Request, Source, StoredInput, Submitted, submit
+from ncap_iac.job.variants import Variant, find_variants, has_variants
 
 if TYPE_CHECKING:
     from ncap_iac.aws import Objects, StoredObject
 
 RESUMED = re.compile(r"(?P<origin>.+)-resume-(?P<number>[1-9]\d{0,5})", re.DOTALL)
-MARKERS = frozenset({"end.txt", "update.txt"})
 ANSWERED_WITHIN = timedelta(hours=1)
 """A submission without a trace after so long has none left: the platform answers within half of that."""
 FEW = 100
 """Up to so many datasets are looked up one by one, several at a time; more by one listing of what they share."""
 READERS = 16
 SHOWN = 5
+_TO_REPLAY = (Outcome.FAILED, Outcome.PARTIAL, Outcome.REJECTED, Outcome.CANCELLED)
 
 
 @dataclass(frozen=True)
@@ -189,52 +193,6 @@ def _has_trace(objects: Objects, ref: JobRef) -> bool:
 # --- with what ---
 
 
-@dataclass(frozen=True)
-class UsedConfig:
-    """The config a job ran with: its key, the copy kept beside the results, and whether both are still the same."""
-
-    key: str
-    copy: str
-    is_as_it_was: bool
-
-
-def find_config(objects: Objects, history: History) -> UsedConfig:
-    """The config of the last job that ran, by the copy it kept. Raises UsageError if it cannot be told."""
-    ref = history.jobs[-1].ref
-    found = _config_of(objects, ref, objects.list(ref.bucket, f"{ref.group}/configs/").objects)
-    if found:
-        return found
-    raise UsageError(
-        f"which config it ran with cannot be told: {ref.group}/configs/ has none of the name of a copy it kept",
-        where=ref.job,
-        hint=f"Name it with --config. What was kept is among the results: `ncap job results {ref.job}`.",
-    )
-
-
-def _config_of(objects: Objects, ref: JobRef, configs: Sequence[StoredObject]) -> UsedConfig | None:
-    prefix = f"{ref.prefix}/process_results/"
-    kept = {
-        name: item
-        for item in objects.list(ref.bucket, prefix, delimiter="/").objects
-        if (name := item.key.removeprefix(prefix)) not in MARKERS
-    }
-    pairs = [(item, kept[name]) for item in configs if (name := item.key.rpartition("/")[2]) in kept]
-    found = [UsedConfig(item.key, copy.key, _is_same(objects, ref.bucket, item, copy)) for item, copy in pairs]
-    same = [config for config in found if config.is_as_it_was]
-    # A result may have the name of some config: only its bytes tell them apart, and a choice would be a guess.
-    if len({config.copy for config in same or found}) > 1 or (not same and len(found) > 1):
-        keys = ", ".join(config.key for config in same or found)
-        raise UsageError(f"its config may be one of {keys}", where=ref.job, hint="Name it with --config.")
-    return min(same or found, key=lambda config: (config.key.count("/"), config.key), default=None)
-
-
-def _is_same(objects: Objects, bucket: str, one: StoredObject, other: StoredObject) -> bool:
-    """Whether two objects hold the same; with some encryption their ETags differ all the same."""
-    if one.size != other.size or one.etag == other.etag:
-        return one.size == other.size
-    return objects.read(bucket, one.key).body == objects.read(bucket, other.key).body
-
-
 def require_datasets(objects: Objects, bucket: str, keys: Sequence[str], *, since: datetime | None) -> tuple[str, ...]:
     """Those written over since; the job takes them as they are. Raises NotFoundError if some are gone."""
     found = _look_up(objects, bucket, keys)
@@ -279,11 +237,30 @@ class Plan:
     """Datasets written over since the job began."""
     larger_type: str | None = None
     """The instance type a remedy names for what ran out of memory, where none was chosen."""
+    variants: tuple[Variant, ...] = ()
+    """Of a scattered job: what is to run, all of it with the same points; the rest waits for another resumption."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is to run, as the job names it."""
+        return tuple(it.name for it in self.variants) or tuple(left.dataset for left in self.history.unfinished)
 
     @property
     def datasets(self) -> tuple[str, ...]:
         """What is to run, as keys."""
-        return tuple(left.dataset for left in self.history.unfinished)
+        keys = (it.dataset for it in self.variants) if self.variants else self.names
+        return tuple(dict.fromkeys(keys))
+
+    @property
+    def scatter(self) -> Scatter | None:
+        """The points that are run again."""
+        points = {int(it.point["k"]): it.point for it in self.variants}
+        return Scatter(points=tuple(points.values())) if points else None
+
+    @property
+    def later(self) -> int:
+        """How many are left for a further resumption."""
+        return len(self.history.unfinished) - len(self.names)
 
 
 def plan_resume(
@@ -294,14 +271,15 @@ def plan_resume(
     Raises UsageError where that cannot be told, NotFoundError for datasets deleted since.
     """
     settings = settings_of(history.jobs[-1].certificate)
-    used = find_config(objects, history) if config is None else None
+    used = find_config(objects, history.jobs[-1]) if config is None else None
     if version is None and settings.version_id is None:
         raise UsageError(
             "which version of the analysis it ran cannot be told",
             where=history.origin.ref.job,
             hint="Name one with --analysis-version; `current` is the one served by default.",
         )
-    keys = [left.dataset for left in history.unfinished]
+    variants = _variants(objects, history)
+    keys = list(dict.fromkeys(it.dataset for it in variants)) or [left.dataset for left in history.unfinished]
     larger = (left.larger_type for left in history.unfinished if left.larger_type)
     return Plan(
         history=history,
@@ -313,7 +291,34 @@ def plan_resume(
         has_changed_config=used is not None and not used.is_as_it_was,
         changed=require_datasets(objects, history.origin.ref.bucket, keys, since=settings.began),
         larger_type=None if instance_type else next(larger, None),
+        variants=variants,
     )
+
+
+def _variants(objects: Objects, history: History) -> tuple[Variant, ...]:
+    """What of a scattered job runs again now: of the datasets those that lack the same points as the first.
+
+    A job runs all its datasets with all its points. Empty for a job that was not scattered.
+    """
+    if not any(map(has_variants, history.jobs)):
+        return ()
+    names = [left.dataset for left in history.unfinished]
+    found = find_variants(objects, history.jobs[-1], names) if len(history.jobs) == 1 else _latest(objects, history)
+    lacking: dict[str, frozenset[int]] = {}
+    for it in found:
+        lacking[it.dataset] = lacking.get(it.dataset, frozenset()) | {int(it.point["k"])}
+    wanted = lacking[found[0].dataset]
+    return tuple(it for it in found if lacking[it.dataset] == wanted)
+
+
+def _latest(objects: Objects, history: History) -> tuple[Variant, ...]:
+    """Each variant as the last of several jobs that names it tells."""
+    by_job: dict[JobStatus, list[str]] = {}
+    datasets = {job: datasets_of(job) for job in history.jobs}
+    for left in history.unfinished:
+        job = next((job for job in reversed(history.jobs) if left.dataset in datasets[job]), history.origin)
+        by_job.setdefault(job, []).append(left.dataset)
+    return tuple(it for job, names in by_job.items() for it in find_variants(objects, job, names))
 
 
 def ask(plan: Plan, objects: Objects, *, now: Callable[[], datetime], report: progress.Reporter) -> Submitted:
@@ -327,6 +332,8 @@ def ask(plan: Plan, objects: Objects, *, now: Callable[[], datetime], report: pr
         timestamp=timestamp,
         instance_type=plan.instance_type,
         version=plan.version,
+        scatter=plan.scatter,
+        resumes=tuple(job.ref.job for job in plan.history.jobs) if next_steps(plan.history.origin) else (),
     )
     try:
         return submit(request, objects, now=now, report=report)
@@ -339,3 +346,15 @@ def ask(plan: Plan, objects: Objects, *, now: Callable[[], datetime], report: pr
             where=plan.history.origin.ref.job,
             hint=f"Follow that one: `ncap job status {ref.job} --watch`. Nothing was asked for twice.",
         ) from error
+
+
+def steps_to_replay(objects: Objects, history: History) -> tuple[str, ...]:
+    """The analyses a job's steps should have reached and did not, or not well; those on their way are left alone."""
+    found = read_followed(objects, history.jobs[-1])
+    return tuple(
+        it.step.analysis
+        for it in found.steps
+        if it.step is not None
+        and (it.status is None or it.status.outcome in _TO_REPLAY)
+        and " is being " not in it.step.said
+    )

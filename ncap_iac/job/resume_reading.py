@@ -84,24 +84,27 @@ def datasets_of(job: JobStatus) -> dict[str, bool]:
     """
     # A STATUS object that does not say its dataset goes by its label.
     reported = {status.dataset: status.status == "SUCCESS" for status in job.datasets}
+    # A variant of a scattered job is named by its label; its STATUS says the dataset all of them have.
+    labelled = {status.label: status.status == "SUCCESS" for status in job.datasets}
     said = _rows(job.certificate) or {key: left is None for key, left in _ends(job.end_text).items()}
     if job.outcome is Outcome.SUCCEEDED:
         return dict.fromkeys(said or reported, True)
     if not said:
         return reported
-    return {key: ok and reported.get(key, reported.get(_name(key), False)) for key, ok in said.items()}
+    return {key: ok and reported.get(key, labelled.get(_name(key), False)) for key, ok in said.items()}
 
 
 def reasons_of(job: JobStatus) -> Callable[[str], Unfinished]:
     """Why a dataset of an ended job did not succeed: by `end.txt`, else by its STATUS."""
     ends = _ends(job.end_text)
     reported = {status.dataset: status for status in job.datasets}
+    labelled = {status.label: status for status in job.datasets}
 
     def told(key: str) -> Unfinished:
         ended = ends.get(_plain(key))
         if ended is not None:
             return replace(ended, dataset=key)
-        status = reported.get(key) or reported.get(_name(key))
+        status = reported.get(key) or labelled.get(_name(key))
         if status is None:
             return Unfinished(key, NOT_RUN)
         return Unfinished(key, status.failure or status.status.lower(), status.message or status.last_line)

@@ -23,6 +23,7 @@ from ncap_iac.job.jobs import JobRef, submission_key
 
 if TYPE_CHECKING:
     from ncap_iac.aws import Objects
+    from ncap_iac.job.scatter import Scatter
 
 LONGEST_NAME_BYTES = 255
 LONGEST_TIMESTAMP = 128
@@ -61,7 +62,15 @@ class Request:
     config: Source
     timestamp: str | None = None
     instance_type: str | None = None
+    spot: bool | None = None
     version: str | None = None
+    scatter: Scatter | None = None
+    results_to: str | None = None
+    """`s3://bucket/prefix` for results; None: the job's own folder."""
+    folders: str | None = None
+    """What a folder is: `each` of its files a dataset, or the `whole` one; None: as the job manager has it (each)."""
+    resumes: tuple[str, ...] = ()
+    """Earlier jobs whose results count with this one's in what follows."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,8 @@ def choose_sources(
 
 
 def _local_files(text: str) -> list[Path]:
+    if text.startswith("s3://"):
+        return []
     path = Path(text)
     if path.is_dir():
         raise UsageError("is a folder", where=text, hint=f"Name its files, for example '{text.rstrip('/')}/*'.")
@@ -118,19 +129,17 @@ def _stored(text: str, objects: Objects, *, bucket: str, group: str) -> StoredIn
     key = text
     if text.startswith("s3://"):
         other, _, key = text.removeprefix("s3://").partition("/")
+        if not other or not key:
+            raise UsageError("it names no object", where=text, hint="Write s3://bucket/key, or s3://bucket/folder/.")
         if other != bucket:
-            raise UsageError(
-                f"it is in bucket {other}, the analysis reads from {bucket}",
-                where=text,
-                hint="Download the file and name the local copy.",
-            )
-    elif text.startswith(("inputs/", "configs/")):
+            return StoredInput(text)  # whether the group may read it, the job manager finds out with the group's role
+    elif text.startswith(("inputs/", "configs/", "results/")):
         key = f"{group}/{text}"
     if not key.startswith(f"{group}/"):
         raise UsageError(
             f"there is no such file, and it is no key of group {group}", where=text, hint=f"Keys begin with {group}/."
         )
-    if objects.find(bucket, key) is None:
+    if not key.endswith("/") and objects.find(bucket, key) is None:
         raise NotFoundError("there is no such object", where=f"s3://{bucket}/{key}", hint="Upload it, or name a file.")
     return StoredInput(key)
 
@@ -142,6 +151,14 @@ def checked_name(name: str) -> str:
     if len(name.encode(errors="surrogateescape")) > LONGEST_NAME_BYTES:
         raise UsageError(f"the name {name[:40]}… is too long", hint=f"Use at most {LONGEST_NAME_BYTES} bytes.")
     return name
+
+
+def checked_results_to(address: str) -> str:
+    """The address, if it is one. Raises UsageError."""
+    bucket, _, _ = address.removeprefix("s3://").partition("/")
+    if not address.startswith("s3://") or not bucket:
+        raise UsageError("it is no address of a bucket", where="--results-to", hint="Write s3://bucket/folder.")
+    return address.rstrip("/")
 
 
 def checked_timestamp(timestamp: str) -> str:
@@ -174,8 +191,18 @@ def submit(request: Request, objects: Objects, *, now: Callable[[], datetime], r
     body: dict[str, object] = {"dataname": keys[0] if len(keys) == 1 else list(keys), "configname": request.config.key}
     if request.instance_type:
         body["instance_type"] = request.instance_type
+    if request.spot is not None:
+        body["spot"] = request.spot
     if request.version:
         body["version"] = request.version
+    if request.scatter is not None:
+        body["scatter"] = request.scatter.document()
+    if request.results_to:
+        body["resultpath"] = checked_results_to(request.results_to)
+    if request.folders:
+        body["folders"] = request.folders
+    if request.resumes:
+        body["resumes"] = list(request.resumes)
     timestamp = _write_submission(request, body, objects, now)
     ref = JobRef(request.bucket, request.group, f"job__{request.bucket}_{timestamp}")
     return Submitted(ref, submission_key(request.group, timestamp), keys, request.config.key, uploaded)
@@ -242,4 +269,11 @@ def cancel(ref: JobRef, objects: Objects) -> str:
     """Ask the job manager to cancel a job; asking again asks again. The key of the request."""
     key = f"{ref.group}/submissions/{ref.job}_cancel_submit.json"
     objects.put(ref.bucket, key, json.dumps({"cancel": ref.job}).encode(), content_type="application/json")
+    return key
+
+
+def replay(ref: JobRef, objects: Objects) -> str:
+    """Ask the job manager to try again what should have followed an ended job. The key of the request."""
+    key = f"{ref.group}/submissions/{ref.job}_replay_submit.json"
+    objects.put(ref.bucket, key, json.dumps({"replay": ref.job}).encode(), content_type="application/json")
     return key

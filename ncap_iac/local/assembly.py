@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -58,14 +59,20 @@ def local_services(surroundings: Surroundings) -> Sequence[LocalService]:
     from ncap_iac.local.cloudformation import CloudFormationService
     from ncap_iac.local.ec2 import EC2Service
     from ncap_iac.local.ec2.lifecycle import available_cores
+    from ncap_iac.local.image_making import ImageMaking, workshop_of
+    from ncap_iac.local.imagebuilder import ImageBuilderService
+    from ncap_iac.local.pricing import PricingService
     from ncap_iac.local.quotas import QuotasService
     from ncap_iac.local.tagging import TaggingService
 
+    making = ImageMaking(surroundings, workshop_of(surroundings, os.environ, home=Path.home))
     return [
         EC2Service(surroundings),
         CloudFormationService(surroundings),
         BudgetsService(surroundings),
+        ImageBuilderService(surroundings, making),
         TaggingService(surroundings),
+        PricingService(surroundings),
         QuotasService(surroundings, cores=len(available_cores())),
     ]
 

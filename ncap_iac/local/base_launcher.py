@@ -4,7 +4,7 @@ Started by path with that environment's interpreter, so it imports the standard 
 It listens to its standard input: a line `save` writes a snapshot of all state; the end of the input means that
 the edge is gone, and everything ends. Before it serves, it completes the emulator where this pinned version falls
 short of AWS and no call from outside can: sessions that outlive a restart, paths of users and groups, a missing
-count, rights on each of several parameters. No knowledge of ours goes in here beyond that.
+count, rights on each of several parameters, the role behind a session. No knowledge of ours goes in here beyond that.
 
     python base_launcher.py unix:/path/to/socket
     python base_launcher.py 127.0.0.1:4567
@@ -209,6 +209,21 @@ def _without_selector(name: str) -> str:
     return name.partition(":")[0].lstrip("/")
 
 
+def name_sessions_by_their_role(evaluator: Any, iam: Any) -> None:
+    """Let `aws:PrincipalArn` of a role's session be the role's ARN, as AWS has it; the emulator gives the session's."""
+    resolve = evaluator._resolve_condition_key
+
+    def resolved(key: str, context: Any) -> Any:
+        value = resolve(key, context)
+        if key.lower() != "aws:principalarn" or ":assumed-role/" not in str(value):
+            return value
+        account, name = value.split(":")[4], evaluator._role_name_from_assumed_arn(value)
+        role = iam._roles.get_scoped(account, None, name)
+        return role["Arn"] if role else value
+
+    evaluator._resolve_condition_key = resolved
+
+
 def listen(snapshots: Snapshots) -> None:
     """Follow the edge's words until it is gone; then end."""
     while words := os.read(0, 4096):
@@ -230,6 +245,7 @@ def main(bind: str) -> None:
     count_instance_profiles(app._get_module("iam"))
     core = "ministack.core"
     authorize_each_parameter(import_module(f"{core}.iam_actions"), import_module(f"{core}.iam_evaluator"))
+    name_sessions_by_their_role(import_module(f"{core}.iam_evaluator"), app._get_module("iam"))
     snapshots = Snapshots(app, persistence, Path(persistence.STATE_DIR))
     for work in (snapshots.serve, lambda: listen(snapshots)):
         threading.Thread(target=work, daemon=True).start()

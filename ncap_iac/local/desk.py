@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 from ncap_iac.local.authorization import Guard
 from ncap_iac.local.queryapi import Codec, Reply
 from ncap_iac.local.request import Request
+from ncap_iac.local.restjson import Line
 from ncap_iac.local.service import Call, LocalService, ServiceError, SharedService
 
 LARGEST_REQUEST = 8 << 20
@@ -68,8 +69,13 @@ class Desk:
 
     def _perform(self, place: _Place, request: Request, body: bytes, request_id: str) -> Reply:
         credential = self._guard.authenticate(request, body)
-        target = request.head.get(b"x-amz-target").decode("latin-1")
-        operation, parameters = place.codec.decode(_form(request, body), target=target)
+        line = Line(
+            method=request.method.decode("latin-1"),
+            path=request.path.decode("latin-1"),
+            query=request.parameters,
+            target=request.head.get(b"x-amz-target").decode("latin-1"),
+        )
+        operation, parameters = place.codec.decode(_form(request, body), line)
         call = Call(
             operation=operation,
             parameters=parameters,

@@ -129,12 +129,16 @@ def _fault(asked: Document) -> Fault:
     if asked["kind"] == "throttle":
         operation = str(asked.get("operation", ""))
         return Fault(THROTTLED, "Request limit exceeded.", 503, remaining=times, operation=operation)
-    return Fault(remaining=times, instance_types=_texts(asked, "types"), zones=_texts(asked, "zones"))
+    market = asked.get("market", "")
+    if market not in ("", "spot", "on-demand"):
+        raise _invalid(f"market: expected spot or on-demand, found {market!r}")
+    types, zones = _texts(asked, "types"), _texts(asked, "zones")
+    return Fault(remaining=times, instance_types=types, zones=zones, market=market)
 
 
 def _shown(fault: Fault) -> Document:
     if fault.is_of_launches:
-        more: Document = {"types": list(fault.instance_types), "zones": list(fault.zones)}
+        more: Document = {"types": list(fault.instance_types), "zones": list(fault.zones), "market": fault.market}
     else:
         more = {"operation": fault.operation}
     kind = "capacity" if fault.is_of_launches else "throttle"

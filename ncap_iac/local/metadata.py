@@ -52,6 +52,8 @@ class Identity:
     security_groups: tuple[str, ...]
     launched_at: float
     user_data: bytes
+    market: str = "on-demand"
+    """`spot` or `on-demand`."""
     profile_arn: str | None = None
     profile_id: str | None = None
     role_arn: str | None = None
@@ -216,7 +218,7 @@ def _leaves(identity: Identity) -> Mapping[str, str]:
         "ami-launch-index": str(identity.launch_index),
         "hostname": identity.hostname,
         "instance-id": identity.instance_id,
-        "instance-life-cycle": "on-demand",
+        "instance-life-cycle": identity.market,
         "instance-type": identity.instance_type,
         "local-hostname": identity.hostname,
         "local-ipv4": identity.private_ip,

@@ -1,6 +1,6 @@
 """One service's language: requests into parameters, answers and errors into bytes, by its botocore model.
 
-Protocols `ec2`, `query` and `json`. Models are read when a service is first spoken to, and kept.
+Protocols `ec2`, `query`, `json` and `rest-json`. Models are read when a service is first spoken to, and kept.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ncap_iac.local.querydecode import (
     json_structure,
 )
 from ncap_iac.local.queryencode import element, json_value, xml_members, xml_text
+from ncap_iac.local.restjson import Line, find_operation, read_parameters
 from ncap_iac.local.service import ServiceError
 
 if TYPE_CHECKING:
@@ -62,19 +63,25 @@ class Codec:
 
     @property
     def protocol(self) -> str:
-        """`ec2`, `query` or `json`; of several that a service speaks, the one boto3 takes."""
+        """`ec2`, `query`, `json` or `rest-json`; of several that a service speaks, the one boto3 takes."""
         metadata = self.model.metadata
         return "json" if "json" in metadata.get("protocols", ()) else str(metadata["protocol"])
 
-    def decode(self, body: bytes, *, target: str = "") -> tuple[str, dict[str, Any]]:
+    @property
+    def _speaks_json(self) -> bool:
+        return self.protocol in ("json", "rest-json")
+
+    def decode(self, body: bytes, line: Line | None = None) -> tuple[str, dict[str, Any]]:
         """Operation and parameters in boto3's shape, checked against the model.
 
-        `target`: the `X-Amz-Target` field, which names the operation in the `json` protocol.
-        Raises ServiceError with the code AWS would use.
+        `line` names the operation in the JSON protocols. Raises ServiceError with the code AWS would use.
         """
+        line = line or Line()
         try:
+            if self.protocol == "rest-json":
+                return self._decode_rest(body, line)
             if self.protocol == "json":
-                return self._decode_json(body, target)
+                return self._decode_json(body, line.target)
             return self._decode_form(body)
         except UnknownParameterError as error:
             code = "UnknownParameter" if self.protocol == "ec2" else self._validation_code
@@ -85,7 +92,7 @@ class Codec:
 
     @property
     def _validation_code(self) -> str:
-        return "SerializationException" if self.protocol == "json" else "ValidationError"
+        return "SerializationException" if self._speaks_json else "ValidationError"
 
     def _decode_form(self, body: bytes) -> tuple[str, dict[str, Any]]:
         tree = form_tree(body)
@@ -106,9 +113,16 @@ class Codec:
         shape = operation.input_shape
         return name, self._checked(shape, json_structure(shape, body)) if shape is not None else {}
 
+    def _decode_rest(self, body: bytes, line: Line) -> tuple[str, dict[str, Any]]:
+        name, labels = find_operation(self.model, line)
+        operation = self._operation(name)
+        shape = operation.input_shape
+        parameters = read_parameters(operation, line, labels, body)
+        return name, self._checked(shape, parameters) if shape is not None else {}
+
     def _operation(self, name: str) -> OperationModel:
         if name not in self.model.operation_names:
-            code = "UnknownOperationException" if self.protocol == "json" else "InvalidAction"
+            code = "UnknownOperationException" if self._speaks_json else "InvalidAction"
             raise ServiceError(code, f"The action {name or '(none)'} is not valid for this web service.")
         return self.model.operation_model(name)
 
@@ -121,7 +135,7 @@ class Codec:
         report = ParamValidator().validate(parameters, shape)
         if report.has_errors():
             code = "InvalidParameterValue" if self.protocol == "ec2" else "ValidationError"
-            if self.protocol == "json":
+            if self._speaks_json:
                 code = "ValidationException"
             raise ServiceError(code, report.generate_report())
         return parameters
@@ -129,9 +143,9 @@ class Codec:
     def encode(self, operation: str, answer: Mapping[str, Any], request_id: str) -> Reply:
         """An answer in boto3's output shape as bytes. Raises EncodeError if the model has no place for it."""
         shape = self.model.operation_model(operation).output_shape
-        if self.protocol == "json":
+        if self._speaks_json:
             document = json_value(shape, answer) if shape is not None else {}
-            return Reply(200, f"application/x-amz-json-{self._json_version}", json.dumps(document).encode())
+            return Reply(200, self._json_type, json.dumps(document).encode())
         inner = xml_members(shape, answer) if shape is not None else ""
         if self.protocol == "ec2":
             inner = element("requestId", request_id) + inner
@@ -145,10 +159,10 @@ class Codec:
     def encode_error(self, error: ServiceError, request_id: str) -> Reply:
         """An error as bytes."""
         code, message = xml_text(error.code), xml_text(error.message)
-        if self.protocol == "json":
+        if self._speaks_json:
             document = {"__type": error.code, "message": error.message, "Message": error.message}
             body = json.dumps(document).encode()
-            return Reply(error.status, f"application/x-amz-json-{self._json_version}", body)
+            return Reply(error.status, self._json_type, body)
         inner = element("Code", code) + element("Message", message)
         if self.protocol == "ec2":
             text = element("Response", element("Errors", element("Error", inner)) + element("RequestID", request_id))
@@ -158,8 +172,10 @@ class Codec:
         return self._xml(error.status, element("ErrorResponse", text, self._namespace))
 
     @property
-    def _json_version(self) -> str:
-        return str(self.model.metadata.get("jsonVersion", "1.1"))
+    def _json_type(self) -> str:
+        if self.protocol == "rest-json":
+            return "application/json"
+        return f"application/x-amz-json-{self.model.metadata.get('jsonVersion', '1.1')}"
 
     @property
     def _namespace(self) -> str:

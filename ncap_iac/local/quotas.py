@@ -54,8 +54,8 @@ def _ec2_quotas(cores: int) -> list[Quota]:
         _fixed("L-1216C47A", f"Running On-Demand {_STANDARD} instances", default=5, here=standard),
         _fixed("L-DB2E81BA", "Running On-Demand G and VT instances", default=0, here=graphics),
         _fixed("L-417A185B", "Running On-Demand P instances", default=0, here=0),
-        _fixed("L-34B43A08", spot.format(_STANDARD), default=5, here=0),
-        _fixed("L-3819A6DF", spot.format("G and VT"), default=0, here=0),
+        _fixed("L-34B43A08", spot.format(_STANDARD), default=5, here=standard),
+        _fixed("L-3819A6DF", spot.format("G and VT"), default=0, here=graphics),
         _fixed("L-7212CCBC", spot.format("P4, P3 and P2"), default=0, here=0),
     ]
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from ncap_compiler.document import did_you_mean
 from ncap_compiler.names import TOTAL_BUDGET
-from ncap_iac.documents import schema_problems
+from ncap_iac.documents import scatter_problems
 from ncap_iac.errors import UsageError
+from ncap_iac.job.scatter import Scatter
 from ncap_iac.money.amounts import (
     DURATION,
     Limits,
@@ -49,13 +50,25 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Ask:
-    """What would be submitted. `missing`: named folders that hold no dataset."""
+    """What would be submitted. `missing`: named folders that hold no dataset; `scatter`: runs of each dataset."""
 
     group: str
     datasets: tuple[Dataset, ...]
     values: Mapping[str, Any]
     instance_type: str | None = None
+    spot: bool | None = None
     missing: tuple[str, ...] = ()
+    scatter: Scatter | None = None
+
+    @property
+    def points(self) -> int:
+        """How often each dataset is run."""
+        return 1 if self.scatter is None else self.scatter.count
+
+    @property
+    def count(self) -> int:
+        """Runs: each takes an instance."""
+        return len(self.datasets) * self.points
 
 
 @dataclass(frozen=True)
@@ -93,11 +106,12 @@ class Quote:
     limits: Limits
     each_micro: int
     problems: tuple[str, ...] = ()
+    spot: bool = False
 
     @property
     def count(self) -> int:
-        """Datasets."""
-        return len(self.ask.datasets)
+        """Datasets, each as often as it is scattered."""
+        return self.ask.count
 
     @property
     def reserved_micro(self) -> int:
@@ -125,15 +139,17 @@ def make_quote(ask: Ask, terms: Terms, prices: PriceTable) -> Quote:
     problems = [
         *_group_problems(ask, terms),
         *_dataset_problems(ask, terms),
-        *schema_problems(ask.values, terms.schema),
+        *scatter_problems(ask.values, terms.schema, ask.scatter),
     ]
+    spot, spot_problems = _spot(ask, terms)
     return Quote(
         ask,
         terms,
         types,
         limits,
         each_micro=reservation_micro(rate, limits.minutes),
-        problems=(*problems, *limits.problems, *type_problems),
+        problems=(*problems, *limits.problems, *type_problems, *spot_problems),
+        spot=spot,
     )
 
 
@@ -145,8 +161,8 @@ def _group_problems(ask: Ask, terms: Terms) -> list[str]:
 
 def _dataset_problems(ask: Ask, terms: Terms) -> list[str]:
     found = [f"folder '{name}' holds no dataset" for name in ask.missing]
-    if len(ask.datasets) > MAX_DATASETS:
-        found.append(f"there are {len(ask.datasets)} datasets; at most {MAX_DATASETS} are accepted in one job")
+    if ask.count > MAX_DATASETS:
+        found.append(f"there are {ask.count} datasets; at most {MAX_DATASETS} are accepted in one job")
     large = [it.key for it in ask.datasets if it.size > terms.max_dataset_gb * _GB]
     found += [
         f"'{key}' is larger than the {terms.max_dataset_gb} GB this analysis accepts" for key in large[:NAMED_AT_MOST]
@@ -166,6 +182,18 @@ def _types(ask: Ask, terms: Terms, prices: PriceTable) -> tuple[tuple[tuple[str,
     types = tuple((name, prices.prices.get(name)) for name in ((wanted,) if wanted else terms.types))
     unknown = [f"no price is known for instance type '{name}', so it is refused" for name, price in types if not price]
     return types, unknown
+
+
+def _spot(ask: Ask, terms: Terms) -> tuple[bool, tuple[str, ...]]:
+    """Whether it would run on spot instances, as the job manager decides (docs/contracts.md, section 10)."""
+    has_duration = ask.values.get(DURATION) is not None
+    if ask.spot and terms.spot == "never":
+        return False, ("this analysis does not run on spot instances; leave 'spot' out",)
+    if ask.spot and terms.spot == "save" and not has_duration:
+        return False, (f"'spot' needs a time limit; set '{DURATION}' in the config, in minutes, or leave 'spot' out",)
+    if ask.spot is not None:
+        return ask.spot, ()
+    return terms.spot == "always" or (terms.spot == "save" and has_duration), ()
 
 
 def config_values(name: str, body: bytes) -> Mapping[str, Any]:
@@ -239,7 +267,8 @@ def likely_cost(quote: Quote, records: Sequence[Record]) -> Likely | None:
     seconds = [it.seconds for it in same or ended if it.seconds is not None]
     if not seconds:
         return None
-    rate = Rate(price.micro_per_hour, quote.volume_gib)
+    hour = price.spot_micro if quote.spot else None
+    rate = Rate(price.micro_per_hour if hour is None else hour, quote.volume_gib)
     three = (min(seconds), statistics.median(seconds), max(seconds))
     limit = quote.limits.minutes * 60
     low, middle, high = (quote.count * cost_micro(rate, round(min(it, limit))) for it in three)

@@ -7,6 +7,7 @@ from ncap_iac.money.amounts import DURATION, plain, usd, usd_text
 from ncap_iac.money.budgets import Standing
 from ncap_iac.money.prices import PriceTable
 from ncap_iac.money.quote import Likely, Outlook, Quote
+from ncap_iac.money.step_quote import StepQuote, total_micro
 
 ADMITTED = {True: "yes", False: "no", None: "not known"}
 Row = tuple[str, str, str]
@@ -20,8 +21,14 @@ def quote_rows(quote: Quote, outlook: Outlook, *, admitted: bool | None) -> tupl
     shorter = quote.limits.minutes != quote.terms.max_minutes
     extra = f" ({quote.terms.volume_gib} and {quote.limits.extra_gib} as asked for)" if quote.limits.extra_gib else ""
     rows = [
-        ("datasets", f"{quote.count}, {_size(size)}", f"{local} to be uploaded" if local else "all uploaded"),
+        (
+            "datasets",
+            f"{len(quote.ask.datasets)}, {_size(size)}",
+            f"{local} to be uploaded" if local else "all uploaded",
+        ),
+        *_scatter_rows(quote),
         *_price_rows(quote, outlook.prices),
+        *_spot_rows(quote),
         ("duration limit", f"{quote.limits.minutes} min a dataset", f"{DURATION}" if shorter else quote.terms.source),
         ("disk", f"{quote.volume_gib} GiB a dataset{extra}", quote.terms.source),
         (
@@ -34,6 +41,20 @@ def quote_rows(quote: Quote, outlook: Outlook, *, admitted: bool | None) -> tupl
         rows.append(_likely_row(outlook.likely))
     rows += [_budget_row(standing) for standing in outlook.standings or ()]
     return (*rows, ("admitted", ADMITTED[admitted], "as things stand now"))
+
+
+def _scatter_rows(quote: Quote) -> list[Row]:
+    points = quote.ask.points
+    return [("runs", str(quote.count), f"each dataset {points} times")] if quote.ask.scatter is not None else []
+
+
+def step_rows(quote: Quote, steps: tuple[StepQuote, ...]) -> tuple[Row, ...]:
+    """A row for each job that would follow, and what all of it reserves; none without steps."""
+    if not steps:
+        return ()
+    unknown = any(step.quote is None for step in steps)
+    in_all = usd_text(total_micro(quote, steps)) + (" and what is not known" if unknown else "")
+    return (*(step.row() for step in steps), ("reserved in all", in_all, "each job by itself, when it starts"))
 
 
 def _size(count: int) -> str:
@@ -49,6 +70,14 @@ def _price_rows(quote: Quote, prices: PriceTable) -> list[Row]:
         amount = f"{name}, ${plain(price.micro_per_hour)} an hour" if price else f"{name}, no price"
         rows.append((what, amount, f"{price.seen}; {prices.source}" if price else prices.source))
     return rows
+
+
+def _spot_rows(quote: Quote) -> list[Row]:
+    if not quote.spot:
+        return []
+    prices = [price.spot_micro for _, price in quote.types if price and price.spot_micro is not None]
+    amount = f"about ${plain(prices[0])} an hour" if prices else "price not known"
+    return [("on spot", amount, "reserved at the on-demand price, for a dataset may be moved there")]
 
 
 def _likely_row(likely: Likely) -> Row:
@@ -83,11 +112,13 @@ def quote_document(quote: Quote, outlook: Outlook) -> dict[str, object]:
             {
                 "name": name,
                 "usdPerHour": price and usd(price.micro_per_hour),
+                "spotUsdPerHour": usd(spot) if price and (spot := price.spot_micro) is not None else None,
                 "seen": price and price.seen,
             }
             for name, price in quote.types
         ],
         "pricesFrom": outlook.prices.source,
+        "spot": quote.spot,
         "durationMinutes": quote.limits.minutes,
         "diskGib": quote.volume_gib,
         "reservedEach": usd(quote.each_micro),

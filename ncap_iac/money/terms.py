@@ -38,6 +38,10 @@ class Terms:
     bundle: str
     source: str
     schema: Mapping[str, Any] = field(default_factory=dict)
+    spot: str = "never"
+    """When jobs run on spot instances: `never`, `save` (those with a duration) or `always`."""
+    steps: tuple[Mapping[str, Any], ...] = ()
+    """Steps as the version document has them."""
 
     @property
     def offered_types(self) -> tuple[str, ...]:
@@ -65,6 +69,8 @@ def terms_of(document: Mapping[str, Any], *, source: str) -> Terms:
             bundle=str(document.get("bundle") or ""),
             source=source,
             schema=document.get("parametersSchema") or {},
+            spot=str(document.get("spot") or "never"),
+            steps=tuple(document.get("steps") or ()),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise NcapError(f"its version document cannot be used: {error!r}", hint="Deploy the analysis again.") from error

@@ -189,6 +189,7 @@ class Analysis:
     deploy_limit: int
     volume_gib: int
     region: str | None = None
+    uses_spot: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from ncap_iac.deploy.resolved import resolve_template
 from ncap_iac.deploy.wanted import Pairs, Wanted
 from ncap_iac.errors import AccessError, ExitCode, NcapError
 from ncap_iac.preflight import checks as judge
-from ncap_iac.preflight import facts, fetch, places
+from ncap_iac.preflight import facts, fetch, places, spot
 from ncap_iac.preflight.checks import Cause, Finding, Verdict
 from ncap_iac.preflight.network import network
 from ncap_iac.preflight.permissions import asked_of, principal_of
@@ -129,6 +129,8 @@ def _checks(needs: facts.Needs, gateway: Gateway, caller: facts.Identity) -> lis
     ]
     if not is_local:
         checks.append(Check("network", region, lambda: _network(gateway, needs)))
+        if on_spot := [one.name for one in needs.analyses if one.uses_spot]:
+            checks.append(Check("spot", spot.ROLE, lambda: spot.judge_role(on_spot, exists=spot.has_role(gateway))))
     if boundary := needs.parameter("PermissionsBoundary"):
         checks.append(Check("boundary", boundary, lambda: places.judge_boundary(fetch.boundary(gateway, boundary))))
     if key := needs.parameter("KmsKeyArn"):

@@ -17,6 +17,7 @@ from ncap_compiler.errors import Notice
 from ncap_iac.deploy.careful import DATA
 from ncap_iac.deploy.comparison import Outcome, StackPlan, deleted_stack_plan, stack_plan
 from ncap_iac.deploy.state import Deployed, Phase
+from ncap_iac.deploy.steps import step_changes
 from ncap_iac.deploy.wanted import Wanted
 from ncap_iac.environments.source import SHARED
 from ncap_iac.project import Kind
@@ -48,6 +49,8 @@ class StackCheck:
     """What would become different if the side before were deployed, with every parameter at its default."""
     version_before: str | None
     version_after: str | None
+    steps: tuple[str, ...] = ()
+    """What becomes different in what its jobs start elsewhere, in words."""
 
     @property
     def is_same(self) -> bool:
@@ -158,7 +161,14 @@ class _Check:
         """Whether anything a document depends on changed: itself, the code, what analyses or profiles share."""
         around = f"{kind.folder}/" if kind is Kind.PROFILE else f"{kind.folder}/{SHARED}/"
         shared = any(changed.startswith(around) for changed in self._changed)
-        return path in self._direct or bool(self._code) or shared
+        return path in self._direct or bool(self._code) or shared or self._hands_over(path, kind)
+
+    def _hands_over(self, path: str, kind: Kind) -> bool:
+        """Whether a blueprint's steps go to an analysis that changed, or did until it was removed."""
+        text = self._after.tree.files.get(path, b"")
+        if kind is not Kind.BLUEPRINT or not any(other.startswith(f"{kind.folder}/") for other in self._direct):
+            return False
+        return b'"Steps"' in text
 
     def _compared(self, path: str, kind: Kind) -> Iterator[StackCheck]:
         """The stacks of one document on both sides."""
@@ -205,7 +215,8 @@ class _Check:
 def _compare(path: str, had: Wanted | None, has: Wanted | None) -> StackCheck:
     versions = [side.version.version_id if side and side.version else None for side in (had, has)]
     plan = stack_plan(has, _as_deployed(had, has.stack)) if has else deleted_stack_plan(_as_deployed(had, ""))
-    return StackCheck(path, plan, versions[0], versions[1])
+    documents = [side.version.document if side and side.version else {} for side in (had, has)]
+    return StackCheck(path, plan, versions[0], versions[1], tuple(step_changes(*documents)))
 
 
 def _as_deployed(wanted: Wanted | None, stack: str) -> Deployed:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ncap_iac.documents import PARAMETERS_FILE, check_handler
 from ncap_iac.errors import UsageError
+from ncap_iac.neighbours import step_problems
 from ncap_iac.project import Kind, read_bytes
 from ncap_iac.review.collisions import collisions
 
@@ -64,6 +65,7 @@ def findings_of(paths: Iterable[Path], kind: Kind) -> Findings:
             if kind is Kind.BLUEPRINT:
                 blueprint = load_blueprint(text, file=file)
                 problems += _code_problems(blueprint, path, text)
+                problems += step_problems(text, path)
                 notices += blueprint.notices
             else:
                 notices += load_profile(text, file=file).notices

@@ -140,6 +140,7 @@ def _stack(check: StackCheck) -> Iterator[str]:
     if plan.outcome is Outcome.DELETED:
         yield "- merging does not delete the stack: delete it first, from a checkout that still has the document"
     yield from (f"- ⚠ {code(care.text)}" for care in plan.careful)
+    yield from (f"- steps: {code(words)}" for words in check.steps)
     yield ""
     if plan.changes:
         yield from (f"- {_change(change)}" for change in by_severity(plan.changes))
@@ -267,6 +268,7 @@ def _stack_document(check: StackCheck) -> dict[str, object]:
         "document": check.document,
         "versionBefore": check.version_before,
         "versionAfter": check.version_after,
+        "steps": list(check.steps),
         "changes": [
             {**change_document(change), "severity": severity(change).value}
             for change in by_severity(check.plan.changes)

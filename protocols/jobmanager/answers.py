@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from jobmanager.fairness import Flight
-from jobmanager.rows import AttemptRow, InstanceRow, JobRow, LaunchRow, PendingRow
+from jobmanager.rows import AttemptRow, EdgeRow, InstanceRow, JobRow, LaunchRow, PendingRow
 from jobmanager.states import AttemptState, LaunchState
 
 
@@ -19,6 +19,7 @@ class Verdict(Enum):
     NO_BUDGET = "the budget for the analysis does not cover it"
     NO_TOTAL = "the total budget of the group does not cover it"
     NO_ROOM = "too many instances are in flight"
+    NO_ORIGIN = "the edge it comes from waits no longer"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Job:
     row: JobRow
     attempts: tuple[AttemptRow, ...]
     launches: tuple[LaunchRow, ...]
+    edges: tuple[EdgeRow, ...] = ()
 
     @property
     def latest(self) -> tuple[AttemptRow, ...]:
@@ -66,8 +68,9 @@ class Job:
 
 @dataclass(frozen=True)
 class OpenRows:
-    """What the sweeper looks after: open jobs, living instances, submissions not answered."""
+    """What the sweeper looks after: open jobs, living instances, submissions not answered, edges with news."""
 
     jobs: tuple[JobRow, ...]
     instances: tuple[InstanceRow, ...]
     pending: tuple[PendingRow, ...]
+    edges: tuple[EdgeRow, ...] = ()

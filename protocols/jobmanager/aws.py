@@ -32,6 +32,14 @@ _TRIES = 8
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.04, 1.5
 _READERS = 8
 _LARGEST_REPORT = 16 * 1024 * 1024
+_PRICE_FILTERS = {
+    "operatingSystem": "Linux",
+    "preInstalledSw": "NA",
+    "tenancy": "Shared",
+    "capacitystatus": "Used",
+    "marketoption": "OnDemand",
+}
+"""Which of a type's many prices is the one of an ordinary Linux instance."""
 
 
 class Gateway:
@@ -52,8 +60,13 @@ class Gateway:
 
             self._session = self._session or boto3.Session()
             retries = Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=_READERS + 2)
-            self._clients[service] = self._session.client(service, config=retries)
+            where = {"region_name": self._price_region()} if service == "pricing" else {}
+            self._clients[service] = self._session.client(service, config=retries, **where)
         return self._clients[service]
+
+    def _price_region(self) -> str:
+        """The nearest region with a price service: AWS has it in few (docs.aws.amazon.com/general/latest/gr)."""
+        return "eu-central-1" if str(self._session.region_name).startswith("eu-") else "us-east-1"
 
     def _call(self, service: str, operation: str, **arguments: Any) -> Any:
         client = getattr(self._client(service), operation)
@@ -88,8 +101,7 @@ class Gateway:
     def list_objects(self, bucket: str, prefix: str, *, start_after: str) -> Listing:
         """Up to 1 000 objects below a prefix whose keys come after one."""
         page = self._call("s3", "list_objects_v2", Bucket=bucket, Prefix=prefix, StartAfter=start_after)
-        objects = (ObjectFacts(item["Key"], item["ETag"].strip('"'), item["Size"]) for item in page.get("Contents", ()))
-        return Listing(tuple(objects), not page.get("IsTruncated"))
+        return Listing(tuple(map(_listed, page.get("Contents", ()))), not page.get("IsTruncated"))
 
     def put_object(self, bucket: str, key: str, body: bytes, content_type: str) -> None:
         """Write an object, whatever was there."""
@@ -235,6 +247,29 @@ class Gateway:
             raise
         return next((_instance(item) for group in found["Reservations"] for item in group["Instances"]), None)
 
+    def spot_prices(self, now: datetime, types: Sequence[str] = ()) -> Iterator[Mapping[str, Any]]:
+        """The spot prices in force, Linux, by type and zone; of some types only, if named."""
+        asked: dict[str, Any] = {"StartTime": now, "ProductDescriptions": ["Linux/UNIX"]}
+        asked |= {"InstanceTypes": list(types)} if types else {}
+        while True:
+            page = self._call("ec2", "describe_spot_price_history", **asked)
+            yield from page["SpotPriceHistory"]
+            if not page.get("NextToken"):
+                return
+            asked["NextToken"] = page["NextToken"]
+
+    def on_demand_prices(self, region: str) -> Iterator[str]:
+        """The products of AWS's Price List that are Linux instances of a region, on demand, as JSON texts."""
+        wanted = _PRICE_FILTERS | {"regionCode": region}
+        filters = [{"Type": "TERM_MATCH", "Field": name, "Value": value} for name, value in wanted.items()]
+        asked: dict[str, Any] = {"ServiceCode": "AmazonEC2", "Filters": filters, "FormatVersion": "aws_v1"}
+        while True:
+            page = self._call("pricing", "get_products", **asked)
+            yield from page["PriceList"]
+            if not page.get("NextToken"):
+                return
+            asked["NextToken"] = page["NextToken"]
+
     def terminate_instances(self, instances: Sequence[str]) -> None:
         """End instances. One unknown id spoils a whole call, so such a call is repeated one by one without it."""
         for start in range(0, len(instances), 100):
@@ -252,6 +287,18 @@ class Gateway:
         found = self._call("ssm", "get_parameters", Names=list(names))
         return {item["Name"]: str(item["Value"]) for item in found["Parameters"]}
 
+    def assume_role(self, role: str, *, session: str, policy: str, seconds: int) -> Gateway:
+        """A gateway with the rights of a role, as narrow as the policy. Raises AwsError."""
+        found = self._call(
+            "sts", "assume_role", RoleArn=role, RoleSessionName=session, Policy=policy, DurationSeconds=seconds
+        )["Credentials"]
+        keys = {
+            "aws_access_key_id": found["AccessKeyId"],
+            "aws_secret_access_key": found["SecretAccessKey"],
+            "aws_session_token": found["SessionToken"],
+        }
+        return Gateway(_RoleSession(self._session, keys), sleep=self._sleep)
+
     def invoke(self, function: str, payload: Mapping[str, Any]) -> None:
         """Start a function without waiting for it."""
         self._call(
@@ -261,6 +308,23 @@ class Gateway:
     def publish(self, topic: str, subject: str, text: str) -> None:
         """Send a notification."""
         self._call("sns", "publish", TopicArn=topic, Subject=subject, Message=text)
+
+
+class _RoleSession:
+    """A session whose clients have the temporary credentials of a role."""
+
+    def __init__(self, session: Any, keys: Mapping[str, str]) -> None:
+        self._session = session
+        self._keys = keys
+
+    def client(self, service: str, config: object = None) -> Any:
+        """A client of a service."""
+        return self._session.client(service, config=config, **self._keys)
+
+
+def _listed(item: Mapping[str, Any]) -> ObjectFacts:
+    written = item.get("LastModified")
+    return ObjectFacts(item["Key"], item["ETag"].strip('"'), item["Size"], written.isoformat() if written else "")
 
 
 def _translated(operation: str, response: Mapping[str, Any]) -> AwsError:
@@ -288,6 +352,8 @@ def _instance(item: Mapping[str, Any]) -> Instance:
         tags={tag["Key"]: tag["Value"] for tag in item.get("Tags", ())},
         ended_at=_ended_at(item.get("StateTransitionReason") or ""),
         reason=item.get("StateReason", {}).get("Message", ""),
+        zone=item.get("Placement", {}).get("AvailabilityZone", ""),
+        is_spot=item.get("InstanceLifecycle") == "spot",
     )
 
 

@@ -12,8 +12,8 @@ from itertools import pairwise
 
 from jobmanager.budget import usd_text
 from jobmanager.remedies import remedy
-from jobmanager.rows import AttemptRow, JobRow, LogLines
-from jobmanager.states import AttemptState, JobState
+from jobmanager.rows import AttemptRow, EdgeRow, JobRow, LogLines
+from jobmanager.states import AttemptState, EdgeState, JobState
 from jobmanager.status import Status
 from jobmanager.times import to_moment
 
@@ -25,7 +25,7 @@ _HINTS = (
 _LONGEST, _MOST = 1500, 60
 _STEPS = ("Initialization", "Validation", "Environment Setup", "Initialize Processing")
 _ADVICE = {
-    JobState.SUCCEEDED: "All results are in this folder.",
+    JobState.SUCCEEDED: "All results are there.",
     JobState.PARTIAL: (
         "Results of the datasets that succeeded are in this folder; `ncap job resume` runs only the others again."
     ),
@@ -91,11 +91,11 @@ def _live_row(attempt: AttemptRow, status: Status | None, now: str) -> LiveRow:
         if attempt.state is AttemptState.FAILED:
             last = f"{attempt.failure}: {attempt.message or last}"
         state = "SUCCESS" if attempt.state is AttemptState.SUCCEEDED else "FAILED"
-        return LiveRow(attempt.dataset, state, attempt.ended_at or now, True, last, attempt.cpu or "none")
+        return LiveRow(attempt.name, state, attempt.ended_at or now, True, last, attempt.cpu or "none")
     if status is None:
         word = "waiting for a free instance" if attempt.state is AttemptState.QUEUED else "starting the instance"
-        return LiveRow(attempt.dataset, "INITIALIZING", attempt.launched_at or now, False, word, "none")
-    return LiveRow(attempt.dataset, status.status, now, False, status.last_line or "none", status.cpu or "none")
+        return LiveRow(attempt.name, "INITIALIZING", attempt.launched_at or now, False, word, "none")
+    return LiveRow(attempt.name, status.status, now, False, status.last_line or "none", status.cpu or "none")
 
 
 def render_certificate(job: JobRow, rows: Sequence[LiveRow], *, history: LogLines = (), remaining: str = "") -> bytes:
@@ -134,11 +134,38 @@ def attempt_history(job: JobRow, attempts: Sequence[AttemptRow]) -> LogLines:
     for attempt, follower in pairwise(attempts):
         if attempt.index == follower.index and attempt.ended_at:
             text = (
-                f"[Job Manager] {attempt.dataset}: attempt {attempt.attempt} ended ({attempt.failure}: "
+                f"[Job Manager] {attempt.name}: attempt {attempt.attempt} ended ({attempt.failure}: "
                 f"{attempt.message}) at a cost of {usd_text(attempt.cost_micro)}; tried again"
             )
             lines.append((elapsed_cs(job.created_at, to_moment(attempt.ended_at)), text))
     return tuple(lines)
+
+
+def edge_history(job: JobRow, edges: Sequence[EdgeRow]) -> LogLines:
+    """A line for every next job, or why there is none."""
+    return tuple(
+        (elapsed_cs(job.created_at, to_moment(edge.moved_at)), f"[Job Manager] NEXT STEP {sentence}")
+        for edge, sentence in zip(edges, edge_sentences(edges), strict=True)
+    )
+
+
+def edge_sentences(edges: Sequence[EdgeRow]) -> tuple[str, ...]:
+    """What follows a job, a sentence for each edge."""
+    return tuple(f"{edge.number} ({edge.type}, {edge.analysis}): {_edge_words(edge)}" for edge in edges)
+
+
+def _edge_words(edge: EdgeRow) -> str:
+    why = _sentence(edge.message or "")
+    job = f"job {edge.next_job} in bucket {edge.next_bucket}"
+    if edge.next_job is None:
+        return {
+            EdgeState.WAITING: "waits for the end of this job",
+            EdgeState.READY: "is being submitted",
+            EdgeState.SUBMITTED: f"submitted to bucket {edge.next_bucket} as {edge.timestamp}",
+        }.get(edge.state, f"not started: {why}")
+    if edge.state is EdgeState.SUBMITTED:
+        return f"{job} was started"
+    return f"{job} was refused: {why}" if edge.state is EdgeState.REJECTED else f"{job} ended: {edge.state}"
 
 
 def render_end(outcome: JobState, sentences: Iterable[str]) -> bytes:
@@ -150,9 +177,9 @@ def render_end(outcome: JobState, sentences: Iterable[str]) -> bytes:
 def dataset_sentences(job: JobRow, latest: Sequence[AttemptRow], memory_gib: Mapping[str, int]) -> tuple[str, ...]:
     """How each dataset ended and, where it failed, what to do; and what the job cost."""
     ends = [
-        f"{it.dataset}: succeeded"
+        f"{it.name}: succeeded"
         if it.state is AttemptState.SUCCEEDED
-        else f"{it.dataset}: {it.failure}: {_sentence(it.message or '')} Remedy: {remedy(job, it, memory_gib)}"
+        else f"{it.name}: {it.failure}: {_sentence(it.message or '')} Remedy: {remedy(job, it, memory_gib)}"
         for it in latest
     ]
     return (*ends, f"Cost of the job: {usd_text(job.cost_micro)}")

@@ -6,18 +6,20 @@ Collects every reason it can find, so that a user corrects a submission once. Re
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from jobmanager.config import MAX_CONFIG_BYTES, ConfigError, Limits, check_limits, parse_config
-from jobmanager.datasets import find_datasets
-from jobmanager.errors import MissingError
+from jobmanager.config import ConfigError, Limits, check_limits, parse_config
+from jobmanager.data_checks import DataCheck
+from jobmanager.datasets import Dataset
 from jobmanager.funds import Funds, FundsError, read_funds
 from jobmanager.job import MAX_KEY_BYTES, JobPaths, dataset_labels, job_name
 from jobmanager.nearest import did_you_mean
 from jobmanager.observed import ObjectFacts
-from jobmanager.parameters import check_parameters
+from jobmanager.parameters import DURATION
 from jobmanager.pricing import UnknownPriceError
 from jobmanager.services import Services
+from jobmanager.shape import Shape, find_shape
+from jobmanager.spot import choose_spot
 from jobmanager.submission import MAX_DATASETS, Submission
 from jobmanager.version import FOLDER, Version, is_version_id, version_ids
 
@@ -31,12 +33,17 @@ class Request:
     """A submission that may be carried out, if the budget covers it."""
 
     version: Version
-    datasets: tuple[ObjectFacts, ...]
+    datasets: tuple[Dataset, ...]
     config: ObjectFacts
     types: tuple[str, ...]
     price_micro: int
     limits: Limits
     funds: Funds
+    spot: bool = False
+    shape: Shape = field(default_factory=Shape)
+    depth: int = 1
+    """Which job in a row of jobs it is."""
+    config_bucket: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,10 @@ class _Check:
         self.submission, self.bucket, self.group, self.services = submission, bucket, group, services
         self.reasons = list(submission.problems)
         self.notes = list(submission.notes)
+        self.has_duration = False
+        self.shape = Shape()
+        self.config_bucket: str | None = None
+        self.data = DataCheck(submission, bucket, group, services)
 
     def version(self, default: Version) -> Version | None:
         """The version named, under the limits of the default one; else the default one. None when it may not be run."""
@@ -88,32 +99,31 @@ class _Check:
             f"`ncap blueprint versions {self.bucket}` prints"
         )
 
-    def datasets(self, version: Version) -> tuple[ObjectFacts, ...]:
-        """The datasets as objects."""
+    def datasets(self, version: Version) -> tuple[Dataset, ...]:
+        """The datasets that were found."""
         keys = self.submission.datasets
-        found = find_datasets(self.services.gateway, self.bucket, keys, limit=MAX_DATASETS)
-        self._list("dataset '{}' does not exist; check the key, capital letters count", found.missing)
-        self._list("folder '{}' holds no dataset", found.empty)
+        found = self.data.datasets(version.groups - {self.group})
         folders = [key for key in keys if key.endswith("/")]
-        if folders and found.objects:
-            self.notes.append(f"{len(folders)} folder(s) expanded; the job has {len(found.objects)} datasets")
-        if len(found.objects) > MAX_DATASETS:
+        if folders and found and not self.submission.whole:
+            self.notes.append(f"{len(folders)} folder(s) expanded; the job has {len(found)} datasets")
+        if len(found) > MAX_DATASETS:
             self.reasons.append(f"the folders hold more than {MAX_DATASETS} datasets; at most so many make one job")
             return ()
         limit = version.max_dataset_size_gb
         self._list(
             f"dataset '{{}}' is larger than the {limit} GB this analysis accepts",
-            [facts.key for facts in found.objects if facts.size > limit * _GB],
+            [it.text for it in found if it.size > limit * _GB],
         )
-        self._check_names(found.objects)
-        return found.objects
+        return found
 
-    def _check_names(self, objects: Sequence[ObjectFacts]) -> None:
+    def attempts(self, datasets: Sequence[Dataset]) -> None:
+        """Whether there are not too many attempts, and their names fit into keys; after the config was read."""
+        self.reasons += self.shape.why_too_many(len(datasets))
         timestamp = self.submission.timestamp
-        if timestamp is None:
+        if timestamp is None or self.reasons:
             return
         paths = JobPaths(self.bucket, self.group, job_name(self.bucket, timestamp))
-        labels = dataset_labels([facts.key for facts in objects])
+        labels = [it.label for it in self.shape.places(dataset_labels([facts.key for facts in datasets]))]
         long = [label for label in labels if len(paths.status(label).encode()) > MAX_KEY_BYTES - _LONGEST_SUFFIX]
         self._list("the name '{}' is too long for the key of its status; use a shorter name or timestamp", long)
 
@@ -125,29 +135,46 @@ class _Check:
     def config(self, version: Version) -> tuple[ObjectFacts | None, Limits]:
         """The config as an object, and the limits it asks for."""
         defaults = Limits(version.max_duration_minutes, 0)
-        key = self.submission.config
-        if key is None:
+        address_and_body = self.data.config(version.groups - {self.group})
+        if address_and_body is None:
             return None, defaults
+        address, found = address_and_body
         try:
-            found = self.services.gateway.get_object(self.bucket, key, limit=MAX_CONFIG_BYTES)
-            values = parse_config(key, found.body)
-        except MissingError:
-            self.reasons.append(f"config '{key}' does not exist; check the key, capital letters count")
-            return None, defaults
+            values = parse_config(address.key, found.body)
         except ConfigError as error:
             self.reasons.append(str(error))
             return None, defaults
-        self.reasons += check_parameters(values, version.parameters_schema)
+        self.has_duration = values.get(DURATION) is not None
+        self.shape = find_shape(values, self.submission.scatter, version, services=self.services, group=self.group)
+        self.reasons += self.shape.problems
+        self.notes += self.shape.notes
         limits, problems = check_limits(
             values, max_minutes=version.max_duration_minutes, max_gib=version.max_dataset_size_gb
         )
         self.reasons += problems
+        self.config_bucket = address.bucket
         return found.facts, limits
+
+    def result_place(self, version: Version) -> None:
+        """Whether results can be written where they are to go; tried only when nothing else stands against the job."""
+        timestamp = self.submission.timestamp
+        if not self.reasons and timestamp is not None:
+            self.data.result_place(version.groups - {self.group}, job_name(self.bucket, timestamp))
+            self.collect()
+
+    def collect(self) -> None:
+        """Take over what the look at the data found."""
+        self.reasons += self.data.reasons
+        self.data.reasons.clear()
 
     def types(self, version: Version) -> tuple[tuple[str, ...], int]:
         """The instance types to try in turn, and the price of the dearest."""
         wanted = self.submission.instance_type
         allowed = tuple(dict.fromkeys((*version.instance_types, *version.allowed_instance_types)))
+        if wanted and wanted not in allowed and self.submission.protocol:
+            # That client cannot show a refusal, and its own default is a type EC2 has given up.
+            self.notes.append(f"instance type '{wanted}' is not offered for this analysis; {allowed[0]} is used")
+            wanted = None
         if wanted and wanted not in allowed:
             self.reasons.append(
                 f"instance type '{wanted}' is not offered for this analysis; accepted is {' or '.join(allowed)}"
@@ -160,6 +187,12 @@ class _Check:
         except UnknownPriceError as error:
             self.reasons.append(str(error))
             return (), 0
+
+    def spot(self, version: Version) -> bool:
+        """Whether it is to run on spot instances; to be asked after the config was read."""
+        spot, why_not = choose_spot(version.spot, self.submission.spot, has_duration=self.has_duration)
+        self.reasons += [why_not] if why_not else []
+        return spot
 
     def funds(self, version: Version) -> Funds:
         """The group's budgets."""
@@ -186,9 +219,15 @@ def check_submission(
         return Checked(None, tuple(check.reasons), tuple(check.notes), step, None)
     datasets = check.datasets(version)
     config, limits = check.config(version)
+    check.attempts(datasets)
     types, price = check.types(version)
+    spot = config is not None and check.spot(version)
+    check.collect()
+    check.result_place(version)
     funds = Funds() if check.reasons else check.funds(version)
     request = None
     if not check.reasons and config is not None:
-        request = Request(version, datasets, config, types, price, limits, funds)
+        request = Request(
+            version, datasets, config, types, price, limits, funds, spot, check.shape, config_bucket=check.config_bucket
+        )
     return Checked(request, tuple(check.reasons), tuple(check.notes), step, version)

@@ -10,7 +10,16 @@ from dataclasses import replace
 
 from jobmanager.answers import Job
 from jobmanager.budget import Settlement, affordable_minutes, cost_micro, settle, usd_text
-from jobmanager.certificate import attempt_history, dataset_sentences, live_rows, render_certificate, render_end
+from jobmanager.certificate import (
+    attempt_history,
+    dataset_sentences,
+    edge_history,
+    edge_sentences,
+    live_rows,
+    render_certificate,
+    render_end,
+)
+from jobmanager.edges import open_edges
 from jobmanager.errors import AwsError, TransactionError
 from jobmanager.expressions import If
 from jobmanager.job import JobPaths
@@ -18,6 +27,7 @@ from jobmanager.launch import DEAD_MAN_MINUTES
 from jobmanager.record import render_record
 from jobmanager.rows import TOTAL, AttemptRow, InstanceRow, JobRow
 from jobmanager.services import Services
+from jobmanager.spot import is_taken_back, losses_after
 from jobmanager.states import (
     AttemptState,
     FailureClass,
@@ -50,14 +60,20 @@ def note_running(services: Services, instance: str, at: str) -> InstanceRow | No
     return row
 
 
-def close_instance(services: Services, row: InstanceRow, ended_at: str) -> None:
-    """End the attempt of an instance that is gone. Does nothing when that was done before, but for a job left open."""
+def close_instance(services: Services, row: InstanceRow, ended_at: str, *, has_ended: bool = True) -> None:
+    """End the attempt of an instance that is gone. Does nothing when that was done before, but for a job left open.
+
+    Without `has_ended` it is still shutting down. A spot instance that is being taken back may use that time to report:
+    it is judged when it has ended, so that it and its successor never work at once.
+    """
     if not is_attempt_open(row.state):
         if row.was_last:
             finish(services, row.paths)
         return
     body = services.gateway.read_many(row.bucket, [row.paths.status(row.label)])
     status = parse_status(body.get(row.paths.status(row.label)))
+    if row.spot and not has_ended and not (status and status.instance == row.instance and status.is_final):
+        return
     ended_at = max(to_text(to_moment(ended_at)), row.launched_at)
     try:
         retried, last = _close(services, row, status, ended_at, conditions=_quick_conditions(row))
@@ -99,7 +115,7 @@ def _close(
     cost = cost_micro(row.rate, seconds_between(row.launched_at, ended_at))
     ending = judge_end(row, status, ended_at=ended_at, dead_man_minutes=DEAD_MAN_MINUTES)
     if ending.failure == FailureClass.LOST_INSTANCE:
-        ending = _explained(services, row.instance, ending)
+        ending = _explained(services, row, ending)
     retry, settlement, ending = _plan_retry(row, ending, cost)
     outcome = ending.failure or ending.state
     record = render_record(row, end=ended_at, cost_micro=cost, outcome=outcome)
@@ -112,20 +128,28 @@ def _close(
     return retry is not None, last
 
 
-def _explained(services: Services, instance: str, ending: Ending) -> Ending:
-    """An end nobody reported, with EC2's own reason where it has one."""
+def _explained(services: Services, row: InstanceRow, ending: Ending) -> Ending:
+    """An end nobody reported, with EC2's own reason where it has one. One that was taken back was not lost."""
+    reason = ""
     try:
-        found = services.gateway.describe_instance(instance)
+        found = services.gateway.describe_instance(row.instance)
+        reason = found.reason if found else ""
     except AwsError:
-        log.exception("no reason for the end of %s", instance)
-        return ending
-    return replace(ending, message=f"{ending.message}: {found.reason}") if found and found.reason else ending
+        log.exception("no reason for the end of %s", row.instance)
+    if is_taken_back(row, reason):
+        return replace(ending, failure=FailureClass.SPOT, message="the spot instance was taken back by AWS")
+    return replace(ending, message=f"{ending.message}: {reason}") if reason else ending
 
 
 def _plan_retry(row: InstanceRow, ending: Ending, cost: int) -> tuple[AttemptRow | None, Settlement, Ending]:
     """The retry an end leads to, if what is left of its reservation pays at least half of the time limit."""
     final = settle(row.held_micro, cost, keep_rest=False)
-    if ending.failure is None or row.stop or not is_retried(FailureClass(ending.failure), row.attempt):
+    losses = losses_after(row, ending.failure)
+    if (
+        ending.failure is None
+        or row.stop
+        or not is_retried(FailureClass(ending.failure), row.attempt, spot_losses=losses)
+    ):
         return None, final, ending
     kept = settle(row.held_micro, cost, keep_rest=True)
     minutes = min(row.minutes, affordable_minutes(row.ceiling, kept.held))
@@ -133,6 +157,8 @@ def _plan_retry(row: InstanceRow, ending: Ending, cost: int) -> tuple[AttemptRow
         words = f"{ending.message}; not tried again, for its reservation is nearly spent"
         return None, final, replace(ending, message=words)
     retry = AttemptRow(row.index, row.attempt + 1, row.dataset, row.etag, row.label, minutes, kept.held)
+    retry = replace(retry, data_bucket=row.data_bucket, parts=row.parts, folder=row.folder, scatter=row.scatter)
+    retry = replace(retry, spot_losses=losses)
     return retry, kept, ending
 
 
@@ -160,12 +186,26 @@ def finish(services: Services, paths: JobPaths) -> None:
 
 
 def publish_end(services: Services, job: Job) -> None:
-    """Write certificate and end marker of an ended job, then send the notice."""
+    """Write certificate and end marker of an ended job, then send the notice.
+
+    The edge the job comes from is told first. With next jobs of its own the end is told when it is known what became
+    of them: the sweeper comes back until then.
+    """
     gateway, paths = services.gateway, job.row.paths
+    if job.row.origin:
+        services.ledger.tell_edge(job.row)
+    job, is_ready = open_edges(services, job)
     publish_certificate(services, job, live=True)
+    if is_ready:
+        ask_to_resume(services, job.row.submit_function, paths)
+    if not all(edge.is_answered for edge in job.edges):
+        return
     sentences = job.row.reasons or dataset_sentences(job.row, job.latest, services.prices.memory_gib)
     if job.row.stop_message:
         sentences = (job.row.stop_message, *sentences)
+    if job.row.result_place and job.attempts:
+        sentences = (*sentences, f"Results are in {job.row.result_place}/")
+    sentences = (*sentences, *(f"Next step {text}" for text in edge_sentences(job.edges)))
     body = render_end(job.row.state, sentences)
     if gateway.put_once(paths.bucket, paths.end_marker, body, _TEXT) and job.attempts:
         _notify(services, job, body)
@@ -205,8 +245,18 @@ def publish_certificate(services: Services, job: Job, *, live: bool) -> None:
         remaining = f"[Job Manager] COST SO FAR: {usd_text(row.cost_micro)}. BUDGET REMAINING: {left}"
     started = any(it.instance for it in job.attempts)
     rows = live_rows(job.latest, statuses, now=services.now) if started else ()
-    body = render_certificate(row, rows, history=attempt_history(row, job.attempts), remaining=remaining)
+    history = (*attempt_history(row, job.attempts), *edge_history(row, job.edges))
+    body = render_certificate(row, rows, history=history, remaining=remaining)
     services.gateway.put_object(paths.bucket, paths.certificate, body, _TEXT)
+    if row.certificate_copy and _may_copy(row, live=live):
+        services.gateway.put_object(paths.bucket, row.certificate_copy, body, _TEXT)
+
+
+def _may_copy(row: JobRow, *, live: bool) -> bool:
+    """Whether to write beside the results: that client deletes them once they are complete, and nothing may return."""
+    if is_job_open(row.state):
+        return not live
+    return row.state in (JobState.FAILED, JobState.REJECTED, JobState.CANCELLED)
 
 
 def _budget_left(services: Services, row: JobRow) -> int:

@@ -8,6 +8,11 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 
+INTERRUPTION_WARNING = "EC2 Spot Instance Interruption Warning"
+WARNED = "interruption-warned"
+"""Stands for a state of its own: the instance runs on, and AWS takes it back within two minutes."""
+
+
 @dataclass(frozen=True)
 class SubmissionEvent:
     """One object that arrived: the identity of a submission is (bucket, key, version)."""
@@ -80,8 +85,10 @@ def resume_event(event: Mapping[str, Any]) -> ResumeEvent | None:
 
 
 def instance_event(event: Mapping[str, Any]) -> InstanceEvent | None:
-    """The change an EC2 state-change notification tells of, or None for any other event."""
+    """The change an EC2 notification tells of, of a state or to come; None for any other event."""
     detail = event.get("detail")
     if event.get("source") != "aws.ec2" or not isinstance(detail, Mapping) or "instance-id" not in detail:
         return None
-    return InstanceEvent(str(detail["instance-id"]), str(detail.get("state", "")), str(event["time"]))
+    warns = event.get("detail-type") == INTERRUPTION_WARNING
+    state = WARNED if warns else str(detail.get("state", ""))
+    return InstanceEvent(str(detail["instance-id"]), state, str(event["time"]))

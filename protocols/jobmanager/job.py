@@ -11,6 +11,8 @@ from pathlib import PurePosixPath
 
 MAX_TIMESTAMP = 128
 MAX_KEY_BYTES = 1024
+WRITE_TEST = "process_results/.neurocaas"
+"""The empty object, in a job's folder, that shows at admission whether results can be written elsewhere."""
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:+=@ -")
 
 
@@ -91,6 +93,10 @@ class JobPaths:
     def plan(self) -> str:
         """The list of attempts of a job with more datasets than one transaction takes."""
         return f"{self.group}/jobs/{self.job}/attempts.json"
+
+    def parts(self, index: int, digest: str) -> str:
+        """The list of files of a whole folder, and of its neighbours."""
+        return f"{self.group}/jobs/{self.job}/parts-{index}-{digest}.json"
 
     def active_record(self, instance: str) -> str:
         """The usage record while the instance runs."""

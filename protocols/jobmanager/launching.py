@@ -7,27 +7,30 @@ client token and meets the same instances.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
 from jobmanager.answers import Job, Verdict
-from jobmanager.budget import usd_text
+from jobmanager.budget import MICRO, usd_text
 from jobmanager.certificate import elapsed_cs, step_done
 from jobmanager.errors import AwsError, JobManagerError, TransactionError
 from jobmanager.fairness import CLAIM_MINUTES, Flight, fair_room
 from jobmanager.launch import (
     Refused,
+    after_refusal,
     classify_refusal,
     instance_row,
     launch_tags,
-    next_place,
     plan_launch,
     render_manifest,
     run_arguments,
 )
 from jobmanager.observed import Instance
+from jobmanager.pricing import Prices, spot_of
 from jobmanager.rows import AttemptRow, InstanceRow, JobRow, LaunchRow, LogLines
 from jobmanager.services import Services
+from jobmanager.spot import MAX_LOSSES
 from jobmanager.states import AttemptState, FailureClass, JobState, LaunchState
 from jobmanager.times import later
 from jobmanager.version import Version
@@ -40,6 +43,8 @@ LISTED_LAUNCHES = 100
 EAGER_DATASETS = 1000
 """Up to so many datasets a free place is taken at once; in larger jobs, costly to read, once a minute by the sweep."""
 _TRIES = 5
+_MORE_OF_PLAN = ("data_bucket", "parts", "folder", "scatter")
+log = logging.getLogger(__name__)
 WAITS_MINUTES = {"capacity": 2, "quota": 5, "throttled": 1}
 """When a queue is looked at again, by what it waits for."""
 
@@ -52,14 +57,19 @@ def attempts_of_plan(row: JobRow, plan: bytes) -> tuple[AttemptRow, ...]:
     """The first attempts of a job, from the list kept beside its manifests."""
     held = row.reserved_micro // row.dataset_count
     return tuple(
-        AttemptRow(index, 1, key, etag, label, row.minutes, held)
-        for index, (key, etag, label) in enumerate(json.loads(plan))
+        AttemptRow(index, 1, key, etag, label, row.minutes, held, **(more[0] if more else {}))
+        for index, (key, etag, label, *more) in enumerate(json.loads(plan))
     )
 
 
 def render_plan(attempts: Sequence[AttemptRow]) -> bytes:
     """The list from which the attempts of a large job can be written again."""
-    return json.dumps([[it.dataset, it.etag, it.label] for it in attempts], ensure_ascii=False).encode("utf-8")
+    return json.dumps([_planned(it) for it in attempts], ensure_ascii=False).encode("utf-8")
+
+
+def _planned(attempt: AttemptRow) -> list[str | dict[str, str]]:
+    more = {name: value for name in _MORE_OF_PLAN if (value := getattr(attempt, name)) is not None}
+    return [attempt.dataset, attempt.etag, attempt.label, *([more] if more else [])]
 
 
 def complete_attempts(services: Services, job: Job) -> Job:
@@ -144,7 +154,7 @@ def _perform(services: Services, job: Job, launch: LaunchRow, version: Version) 
             found = services.gateway.run_instances(arguments)
         except AwsError as error:
             kind = classify_refusal(error.code)
-            place = next_place(launch, types=len(job.row.types)) if kind is Refused.CAPACITY else None
+            place = after_refusal(launch, kind, types=len(job.row.types))
             if place:
                 if not services.ledger.move_launch(job.row, launch, place):
                     return _again(services, job), False
@@ -156,7 +166,8 @@ def _perform(services: Services, job: Job, launch: LaunchRow, version: Version) 
             if not found:
                 raise
         break
-    return record(services, job, launch, found), len(found) == len(launch.attempts)
+    is_whole = len(found) == len(launch.attempts)
+    return record(services, job, launch, found), is_whole or launch.spot  # what spot lacks, the next launch goes on for
 
 
 def _refused(services: Services, job: Job, launch: LaunchRow, error: AwsError, kind: Refused) -> Job:
@@ -221,21 +232,44 @@ def make_rows(services: Services, job: Job, launch: LaunchRow, found: Sequence[I
     attempts = {name: it for it in job.attempts if (name := it.sort_key) in wanted}
     more_queued = bool(job.queue) and job.row.dataset_count <= EAGER_DATASETS
     rows = []
+    prices = _prices(services, found)
     one_each = {it.launch_index: it for it in sorted(found, key=lambda it: not it.is_gone)}
     for position, instance in sorted(one_each.items()):
         attempt = attempts.get(launch.attempts[position]) if position < len(launch.attempts) else None
         if attempt:
-            price = services.prices.of(instance.instance_type)
+            price = price_of(prices, instance)
             rows.append(instance_row(job.row, launch, attempt, instance, price_micro=price, more_queued=more_queued))
     return rows
+
+
+def price_of(prices: Prices, instance: Instance) -> int:
+    """Micro-dollars an hour of an instance, as it was bought."""
+    kind = instance.instance_type
+    return prices.of_spot(kind, instance.zone) if instance.is_spot else prices.of(kind)
+
+
+def _prices(services: Services, found: Sequence[Instance]) -> Prices:
+    """The prices in force; where there are spot instances, with their spot prices of this moment."""
+    prices = services.prices
+    kinds = sorted({it.instance_type for it in found if it.is_spot})
+    if not kinds:
+        return prices
+    try:
+        asked = services.gateway.spot_prices(services.clock(), kinds)
+        return replace(prices, spot_micro={**prices.spot_micro, **spot_of(asked)})
+    except AwsError as error:  # no launch fails for a price
+        log.warning("the spot prices of the price table serve: %s", error)
+        return prices
 
 
 def _launch_lines(services: Services, job: Job, launch: LaunchRow, rows: Sequence[InstanceRow]) -> LogLines:
     if launch.number > LISTED_LAUNCHES:  # a row of the ledger holds 400 KB, and this list is part of one
         return ()
     at = _elapsed(services, job.row)
-    kinds = ", ".join(dict.fromkeys(row.instance_type for row in rows))
+    kinds = ", ".join(dict.fromkeys(_bought(row) for row in rows))
     lines = [f"[Job Manager] launch {launch.number}: {len(rows)} of {len(launch.attempts)} instances, {kinds}"]
+    if job.row.spot and not launch.spot and any(row.spot_losses < MAX_LOSSES for row in rows):
+        lines.append("[Job Manager] no spot instance was to be had: these run on demand")
     if len(rows) < len(launch.attempts):
         lines.append("[Job Manager] the other datasets wait in the queue")
     if launch.number == LISTED_LAUNCHES:
@@ -245,17 +279,29 @@ def _launch_lines(services: Services, job: Job, launch: LaunchRow, rows: Sequenc
     return tuple((at, line) for line in lines)
 
 
+def _bought(row: InstanceRow) -> str:
+    """Type and, of a spot instance, what it costs an hour."""
+    return f"{row.instance_type} on spot at ${row.price_micro / MICRO:.4f} an hour" if row.spot else row.instance_type
+
+
 def _with_launched(job: Job, launch: LaunchRow, rows: Sequence[InstanceRow], lines: LogLines) -> Job:
     taken = {launch.attempts[row.launch_index]: row for row in rows}
     attempts = tuple(
-        replace(it, state=AttemptState.LAUNCHING, instance=row.instance, launched_at=row.launched_at)
+        replace(
+            it,
+            state=AttemptState.LAUNCHING,
+            instance=row.instance,
+            launched_at=row.launched_at,
+            spot=row.spot,
+            price_micro=row.price_micro,
+        )
         if (row := taken.get(it.sort_key))
         else it
         for it in job.attempts
     )
     launches = tuple(replace(it, state=LaunchState.DONE) if it.number == launch.number else it for it in job.launches)
     changed = replace(job.row, state=JobState.RUNNING, queued=job.row.queued - len(rows), log=(*job.row.log, *lines))
-    return Job(changed, attempts, launches)
+    return replace(job, row=changed, attempts=attempts, launches=launches)
 
 
 def _again(services: Services, job: Job) -> Job:

@@ -17,12 +17,14 @@ from jobmanager.job import JobPaths
 from jobmanager.rows import (
     OPEN,
     AttemptRow,
+    EdgeRow,
     InstanceRow,
     JobRow,
     LaunchRow,
     LogLines,
     PendingRow,
     budget_key,
+    edge_sort_key,
     instance_key,
     row_of,
     submission_key,
@@ -65,9 +67,9 @@ class Ledger:
     # Reading
 
     def job(self, paths: JobPaths) -> Job | None:
-        """A job with its attempts and launches, or None."""
+        """A job with its attempts, launches and edges, or None."""
         row: JobRow | None = None
-        attempts, launches = [], []
+        attempts, launches, edges = [], [], []
         for found in self._gateway.partition(self._table, paths.ledger_key):
             kind = str(found["sk"]).partition("#")[0]
             if kind == "JOB":
@@ -76,12 +78,19 @@ class Ledger:
                 attempts.append(value_of(AttemptRow, found))
             elif kind == "LAUNCH":
                 launches.append(value_of(LaunchRow, found))
-        return Job(row, tuple(attempts), tuple(launches)) if row else None
+            elif kind == "EDGE":
+                edges.append(value_of(EdgeRow, found))
+        return Job(row, tuple(attempts), tuple(launches), tuple(edges)) if row else None
 
     def job_row(self, paths: JobPaths) -> JobRow | None:
         """A job's own row, or None."""
         found = self._gateway.get_row(self._table, (paths.ledger_key, "JOB"))
         return value_of(JobRow, found) if found else None
+
+    def edge(self, paths: JobPaths, number: int) -> EdgeRow | None:
+        """An edge of a job, or None."""
+        found = self._gateway.get_row(self._table, (paths.ledger_key, edge_sort_key(number)))
+        return value_of(EdgeRow, found) if found else None
 
     def instance(self, instance: str) -> InstanceRow | None:
         """An instance's row, or None."""
@@ -104,7 +113,7 @@ class Ledger:
 
     def open_rows(self) -> OpenRows:
         """Everything that has not ended; may be a moment behind."""
-        jobs, instances, pending = [], [], []
+        jobs, instances, pending, edges = [], [], [], []
         for found in self._gateway.indexed(self._table, INDEX, "open_pk", OPEN):
             if found["sk"] == "JOB":
                 jobs.append(value_of(JobRow, found))
@@ -112,17 +121,18 @@ class Ledger:
                 instances.append(value_of(InstanceRow, found))
             elif found["sk"] == "PENDING":
                 pending.append(value_of(PendingRow, found))
-        return OpenRows(tuple(jobs), tuple(instances), tuple(pending))
+            elif str(found["sk"]).startswith("EDGE#"):
+                edges.append(value_of(EdgeRow, found))
+        return OpenRows(tuple(jobs), tuple(instances), tuple(pending), tuple(edges))
 
     # Admission
 
-    def admit(
-        self, job: JobRow, attempts: Sequence[AttemptRow], launch: LaunchRow | None, *, room: writes.Room
-    ) -> Admission:
-        """Take a submission, its money and its first launch, all or none."""
-        parts = writes.admission(job, attempts, launch, room=room)
+    def admit(self, newcomer: writes.Newcomer, *, room: writes.Room) -> Admission:
+        """Take a submission, its money, its edges and its first launch, all or none."""
+        job = newcomer.row
+        parts = [*writes.claim(job, self._now_s()), *writes.admission(newcomer, room=room)]
         try:
-            self._transact([*writes.claim(job, self._now_s()), *parts])
+            self._transact(parts)
         except TransactionError as error:
             if error.failed(0):
                 return Admission(Verdict.CLAIMED)
@@ -132,7 +142,9 @@ class Ledger:
                 return Admission(Verdict.NO_BUDGET, _committed(error.reasons[3].row))
             if error.failed(4):
                 return Admission(Verdict.NO_TOTAL, _committed(error.reasons[4].row))
-            if launch and error.failed(5):
+            if job.origin and error.failed(len(parts) - 1):
+                return Admission(Verdict.NO_ORIGIN)
+            if newcomer.launch and error.failed(5):
                 return Admission(Verdict.NO_ROOM, flight=flight_of(error.reasons[5].row))
             raise
         return Admission(Verdict.DONE)
@@ -185,11 +197,12 @@ class Ledger:
         """Go on to another place of a launch; False when somebody else did."""
         change = Update(
             (job.key[0], launch.sort_key),
-            set={"type_index": to.type_index, "subnet_index": to.subnet_index},
+            set={"spot": to.spot, "type_index": to.type_index, "subnet_index": to.subnet_index},
             conditions=(
                 If("type_index", "=", launch.type_index),
                 If("subnet_index", "absent or <=", launch.subnet_index),
                 If("state", "=", LaunchState.OPEN),
+                *((If("spot", "=", True),) if launch.spot else ()),
             ),
         )
         return self._changed(change)
@@ -239,6 +252,11 @@ class Ledger:
             return value_of(InstanceRow, self._gateway.update_row(self._table, change))
         except TakenError:
             return None
+
+    def mark_warned(self, instance: str, at: str) -> bool:
+        """Note that AWS takes an instance back; False when it is unknown, was noted before, or has ended."""
+        conditions = (If("open_pk", "exists"), If("warned_at", "absent"))
+        return self._changed(Update(instance_key(instance), set={"warned_at": at}, conditions=conditions))
 
     def mark_stop(self, row: InstanceRow, failure: str) -> None:
         """Note why an instance is being ended, before it is."""
@@ -291,6 +309,16 @@ class Ledger:
     def forget_open(self, paths: JobPaths) -> None:
         """Take an ended job, all of whose objects are written, out of the sweeper's index."""
         self._gateway.update_row(self._table, Update((paths.ledger_key, "JOB"), remove=("open_pk",)))
+
+    # Edges
+
+    def move_edge(self, edge: EdgeRow, to: EdgeRow) -> bool:
+        """Change an edge; False when somebody else did."""
+        return self._changed(writes.edge_move(edge, to))
+
+    def tell_edge(self, job: JobRow) -> None:
+        """Tell the edge a job comes from how it ended; nothing happens when it knows."""
+        self._changed(writes.edge_end(job, to_text(self._clock())))
 
     def claim_refresh(self, job: JobRow, *, not_after: str) -> bool:
         """Win the right to refresh a certificate last refreshed at or before a moment."""

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from jobmanager.addresses import parse_address
 from jobmanager.answers import Admission, Job, Verdict
 from jobmanager.budget import reservation_micro, usd_text
 from jobmanager.certificate import clipped, elapsed_cs, opening_lines, refusal_lines, step_done
 from jobmanager.checks import Checked, Request, check_submission
 from jobmanager.closing import publish_certificate, publish_end
+from jobmanager.datasets import RESULTS
+from jobmanager.edges import (
+    NO_ORIGIN,
+    carry_out_edges,
+    find_origin,
+    is_due,
+    plan_edges,
+    replay_edges,
+    why_too_deep,
+)
 from jobmanager.errors import AwsError, JobManagerError, MissingError
 from jobmanager.events import ResumeEvent, SubmissionEvent
 from jobmanager.job import JobPaths, dataset_labels, job_name, own_timestamp
@@ -24,14 +35,15 @@ from jobmanager.launching import (
     reservation_line,
     share,
 )
-from jobmanager.rows import AttemptRow, JobRow, PendingRow
+from jobmanager.parts import part_lists
+from jobmanager.rows import AttemptRow, EdgeRow, JobRow, PendingRow
 from jobmanager.services import Services
 from jobmanager.states import JobState, is_job_open
 from jobmanager.stopping import cancel_job, carry_out_stop, stop_job
 from jobmanager.submission import MAX_BYTES, Submission, parse_submission
 from jobmanager.times import later
 from jobmanager.version import Version
-from jobmanager.writes import FIRST_ATTEMPTS, Room, job_deadline
+from jobmanager.writes import Newcomer, Room, first_attempts, job_deadline
 
 PENDING_MINUTES = 30
 """How long a submission we could not handle may stay unanswered."""
@@ -44,6 +56,9 @@ log = logging.getLogger(__name__)
 class Manager:
     """The submit function's steps, for one analysis."""
 
+    protocol: str | None = None
+    """What instances are told of a protocol other than today's."""
+
     def __init__(self, services: Services, *, version_id: str, function: str, subnets: tuple[str, ...] = ()) -> None:
         self._services = services
         self._version_id = version_id
@@ -52,15 +67,19 @@ class Manager:
 
     def submit(self, event: SubmissionEvent) -> None:
         """Carry out a submission, or go on where an earlier delivery stopped. An error means: deliver it again."""
-        group = event.group
+        group = self._group(event)
         if group is None:
             return
+        arrived = event
         try:
-            submission = self._read(event, group)
-            if submission is None or submission.cancel is not None:
-                self._cancel(event, group, submission)
+            found = self._read(event, group)
+            if found is None or found[1].cancel is not None or found[1].replay is not None:
+                self._control(event, group, found[1] if found else None)
                 return
+            event, submission = found
             job = self._take(event, group, submission)
+            if event != arrived:  # it was noted as waiting before it was known under which identity it is one
+                self._services.ledger.forget_pending(arrived)
         except Exception:
             self._note_pending(event)
             raise
@@ -73,21 +92,32 @@ class Manager:
         if job:
             self._go_on(job)
 
-    def _cancel(self, event: SubmissionEvent, group: str, submission: Submission | None) -> None:
+    def _control(self, event: SubmissionEvent, group: str, submission: Submission | None) -> None:
         """What becomes no job of its own needs no answer either, though an earlier delivery may have failed."""
         if submission and submission.cancel is not None:
             cancel_job(self._services, JobPaths(event.bucket, group, submission.cancel))
+        if submission and submission.replay is not None:
+            job = self._services.ledger.job(JobPaths(event.bucket, group, submission.replay))
+            if job:
+                carry_out_edges(self._services, replay_edges(self._services, job))
         self._services.ledger.forget_pending(event)
 
-    def _read(self, event: SubmissionEvent, group: str) -> Submission | None:
-        """What the submission says, or None when it is gone."""
+    def _group(self, event: SubmissionEvent) -> str | None:
+        """The submitting group; None when this is no submission."""
+        return event.group
+
+    def _read(self, event: SubmissionEvent, group: str) -> tuple[SubmissionEvent, Submission] | None:
+        """What the submission says, with the event under the identity it counts as; None when it is gone."""
+        body = self._body(event)
+        return None if body is None else (event, parse_submission(body, group, event.bucket))
+
+    def _body(self, event: SubmissionEvent) -> bytes | None:
         gateway = self._services.gateway
         try:
-            body = gateway.get_object(event.bucket, event.key, version_id=event.version_id, limit=MAX_BYTES).body
+            return gateway.get_object(event.bucket, event.key, version_id=event.version_id, limit=MAX_BYTES).body
         except MissingError:
             log.warning("s3://%s/%s is gone", event.bucket, event.key)
             return None
-        return parse_submission(body, group)
 
     def _take(self, event: SubmissionEvent, group: str, submission: Submission) -> Job | None:
         """Check a submission and write it down, accepted or refused."""
@@ -95,9 +125,17 @@ class Manager:
             submission, event.bucket, group, services=self._services, default_version=self._version_id
         )
         drafts = self._drafts(event, group, submission, checked)
-        if checked.request is None:
-            return self._refuse(event, drafts, checked.reasons, checked.step)
-        return self._accept(event, drafts, checked.request)
+        depth = 1
+        if submission.origin:
+            origin = find_origin(self._services, submission.origin, event.key, (event.bucket, group))
+            if isinstance(origin, str):
+                return self._refuse(event, drafts, (*checked.reasons, origin), checked.step)
+            depth = origin.depth + 1
+            drafts = _from(drafts, origin)
+        reasons = checked.reasons + why_too_deep(checked.request.shape.steps if checked.request else (), depth)
+        if checked.request is None or reasons:
+            return self._refuse(event, drafts, reasons, checked.step)
+        return self._accept(event, drafts, replace(checked.request, depth=depth))
 
     def _drafts(self, event: SubmissionEvent, group: str, submission: Submission, checked: Checked) -> Iterator[JobRow]:
         """The job's row under each name it may get, the usual name first."""
@@ -119,14 +157,16 @@ class Manager:
             request_key=event.key,
             request_identity=event.identity,
             submit_function=self._function,
+            protocol=self.protocol,
             created_at=now,
             deadline=now,
             resume_at=later(now, minutes=_FIRST_RESUME_MINUTES),
+            also=submission.resumes,
         )
         notes = clipped(checked.notes)
         log_lines = (*opening_lines(draft), *((0, f"[Job Manager] NOTE: {note}") for note in notes))
         for name in names:
-            yield replace(draft, job=name, log=log_lines)
+            yield _placed(replace(draft, job=name, log=log_lines), submission)
 
     def _refuse(
         self, event: SubmissionEvent, drafts: Iterator[JobRow], reasons: tuple[str, ...], step: int
@@ -150,35 +190,41 @@ class Manager:
             if dear:
                 return self._refuse(event, _chain(draft, drafts), dear, 2)
             attempts = self._attempts(row, request)
-            if len(attempts) > FIRST_ATTEMPTS:
+            edges = plan_edges(row, request.shape.steps, depth=request.depth)
+            if len(attempts) > len(first_attempts(attempts, edges)):
                 place = row.paths.plan
                 self._services.gateway.put_object(row.bucket, place, render_plan(attempts), "application/json")
-            admission, job = self._admit(row, attempts, request.version.deploy_limit)
+            admission, job = self._admit(row, attempts, edges, request.version.deploy_limit)
             if admission.verdict is Verdict.CLAIMED:
                 return self._claimed(event)
             if admission.verdict in (Verdict.NO_BUDGET, Verdict.NO_TOTAL):
                 return self._refuse(event, _chain(draft, drafts), _too_dear(row, admission), 2)
+            if admission.verdict is Verdict.NO_ORIGIN:
+                return self._refuse(event, _chain(draft, drafts), (NO_ORIGIN,), 2)
             if admission.verdict is Verdict.DONE:
                 return job
         raise JobManagerError(f"s3://{event.bucket}/{event.key}: no free job name")
 
-    def _admit(self, row: JobRow, attempts: tuple[AttemptRow, ...], limit: int) -> tuple[Admission, Job]:
+    def _admit(
+        self, row: JobRow, attempts: tuple[AttemptRow, ...], edges: tuple[EdgeRow, ...], limit: int
+    ) -> tuple[Admission, Job]:
         """Take a job with a first launch as large as there is room for."""
-        whole, first = Job(row, attempts, ()), attempts[:FIRST_ATTEMPTS]
+        whole, newcomer = Job(row, attempts, ()), Newcomer(row, first_attempts(attempts, edges), edges)
         room, seen = limit, None
         for turn in range(_ROOM_TRIES):
             if turn == _ROOM_TRIES - 1:
                 room = 0
             launch = plan_launch(whole, room=room, now=row.created_at, subnets=self._subnets)
-            admission = self._services.ledger.admit(row, first, launch, room=Room(limit, row.created_at, seen))
+            newcomer = replace(newcomer, launch=launch)
+            admission = self._services.ledger.admit(newcomer, room=Room(limit, row.created_at, seen))
             if admission.verdict is not Verdict.NO_ROOM:
                 break
             seen = admission.flight
             room = share(whole, seen, limit=limit, now=row.created_at)
-        return admission, Job(row, first, (launch,) if launch else ())
+        return admission, Job(row, newcomer.attempts, (launch,) if launch else (), edges)
 
     def _accepted(self, draft: JobRow, request: Request) -> JobRow:
-        minutes, count = request.limits.minutes, len(request.datasets)
+        minutes, count = request.limits.minutes, request.shape.count(len(request.datasets))
         row = replace(
             draft,
             state=JobState.ACCEPTED,
@@ -188,7 +234,9 @@ class Manager:
             queued=count,
             config_key=request.config.key,
             config_etag=request.config.etag,
+            config_bucket=request.config_bucket,
             types=request.types,
+            spot=request.spot,
             other_types=tuple(name for name in _offered(request.version) if name not in request.types),
             minutes=minutes,
             volume_gib=request.version.volume_gib,
@@ -203,19 +251,42 @@ class Manager:
         lines = (
             step_done(1),
             step_done(2),
-            f"[Job Manager] ENVIRONMENT: {row.environment}, {' or '.join(row.types)}",
+            f"[Job Manager] ENVIRONMENT: {row.environment}, {' or '.join(row.types)}"
+            + (" on spot instances" if row.spot else ""),
             reservation_line(row),
+            *((f"[Job Manager] RESULTS: {row.result_place}",) if row.result_place else ()),
             step_done(3),
         )
         return replace(row, log=(*row.log, *((at, line) for line in lines)))
 
     def _attempts(self, row: JobRow, request: Request) -> tuple[AttemptRow, ...]:
-        labels = dataset_labels([facts.key for facts in request.datasets])
-        held = row.reserved_micro // row.dataset_count
+        places = request.shape.places(dataset_labels([facts.key for facts in request.datasets]))
+        points = request.shape.points or (None,)
+        parts = self._part_lists(row, request)
         return tuple(
-            AttemptRow(index, 1, facts.key, facts.etag, label, row.minutes, held)
-            for index, (facts, label) in enumerate(zip(request.datasets, labels, strict=True))
+            AttemptRow(
+                index,
+                1,
+                facts.key,
+                facts.etag,
+                place.label,
+                row.minutes,
+                row.reserved_micro // row.dataset_count,
+                data_bucket=facts.bucket,
+                parts=parts.get(index // len(points)),
+                folder=place.folder,
+                scatter=point.text if point else None,
+            )
+            for index, place in enumerate(places)
+            for facts, point in [(request.datasets[index // len(points)], points[index % len(points)])]
         )
+
+    def _part_lists(self, row: JobRow, request: Request) -> Mapping[int, str]:
+        """Write the lists of files of whole folders; the key of each dataset's list by the dataset's place."""
+        lists = part_lists(row.paths, request.datasets)
+        for key, body in lists.bodies.items():
+            self._services.gateway.put_object(row.bucket, key, body, "application/json")
+        return lists.keys
 
     def _claimed(self, event: SubmissionEvent) -> Job | None:
         paths = self._services.ledger.claimant(event)
@@ -226,11 +297,17 @@ class Manager:
         if job.row.state is JobState.REJECTED and job.row.open_pk:
             publish_end(self._services, job)
         elif not is_job_open(job.row.state):
-            return
+            self._follow(job)
         elif job.row.stop:
             carry_out_stop(self._services, complete_attempts(self._services, job))
         else:
             self._launch(job)
+
+    def _follow(self, job: Job) -> None:
+        """Submit what follows an ended job, where that is still to be done."""
+        if any(is_due(edge, self._services.now) for edge in job.edges):
+            job = carry_out_edges(self._services, job)
+            publish_certificate(self._services, job, live=False)
 
     def _launch(self, job: Job) -> None:
         versions, bucket = self._services.versions, job.row.bucket
@@ -259,6 +336,17 @@ class Manager:
             log.exception("could not note that s3://%s/%s waits", event.bucket, event.key)
 
 
+def _placed(row: JobRow, submission: Submission) -> JobRow:
+    """A job with the place its results go to, where that is not its own folder."""
+    address = submission.result_address
+    if address is None:
+        return row
+    if submission.protocol is None:
+        return replace(row, result_place=f"{address}/{row.job}/{RESULTS}")
+    copy = f"{parse_address(address).key}/{row.job}/logs/certificate.txt"
+    return replace(row, result_place=address, certificate_copy=copy)
+
+
 def _offered(version: Version) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*version.instance_types, *version.allowed_instance_types)))
 
@@ -266,6 +354,12 @@ def _offered(version: Version) -> tuple[str, ...]:
 def _chain(first: JobRow, rest: Iterator[JobRow]) -> Iterator[JobRow]:
     yield first
     yield from rest
+
+
+def _from(drafts: Iterator[JobRow], edge: EdgeRow) -> Iterator[JobRow]:
+    """The drafts of a job that comes from an edge."""
+    for draft in drafts:
+        yield replace(draft, origin=edge.key[0], origin_edge=edge.number)
 
 
 def _too_dear(row: JobRow, refused: Admission) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from jobmanager.closing import close_instance, note_running
-from jobmanager.events import InstanceEvent
+from jobmanager.events import WARNED, InstanceEvent
 from jobmanager.job import JobPaths
 from jobmanager.launching import make_rows
 from jobmanager.rows import InstanceRow
@@ -15,10 +15,14 @@ def follow_instance(services: Services, event: InstanceEvent) -> None:
     if event.state == "running":
         if note_running(services, event.instance, event.time) is None and _adopt(services, event.instance):
             note_running(services, event.instance, event.time)
+    elif event.state == WARNED:
+        # Nothing is relaunched yet: until the instance has ended, it may still store results.
+        if services.ledger.instance(event.instance) or _adopt(services, event.instance):
+            services.ledger.mark_warned(event.instance, event.time)
     elif event.state in ("shutting-down", "terminated"):
         row = services.ledger.instance(event.instance) or _adopt(services, event.instance)
         if row:
-            close_instance(services, row, event.time)
+            close_instance(services, row, event.time, has_ended=event.state == "terminated")
     elif event.state in ("stopping", "stopped"):
         row = services.ledger.instance(event.instance) or _adopt(services, event.instance)
         if row:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ObjectFacts:
-    """An object that exists: key, ETag without quotes, size in bytes."""
+    """An object that exists: key, ETag without quotes, size in bytes; when it was written, where a listing tells."""
 
     key: str
     etag: str
     size: int
+    modified: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Instance:
     ended_at: str | None = None
     reason: str = ""
     """Why it is in this state, in EC2's words; empty while it runs."""
+    zone: str = ""
+    is_spot: bool = False
 
     @property
     def is_gone(self) -> bool:

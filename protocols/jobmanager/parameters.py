@@ -16,8 +16,13 @@ from jobmanager.nearest import did_you_mean
 
 DURATION = "__duration__"
 DATASET_SIZE = "__dataset_size__"
-RESERVED = frozenset({DURATION, DATASET_SIZE})
-"""The platform's own parameters: allowed under every schema, checked by `config`."""
+STEPS = "__steps__"
+SCATTER = "__scatter__"
+RESERVED = frozenset({DURATION, DATASET_SIZE, STEPS, SCATTER})
+"""The platform's own parameters: allowed under every schema, checked by `config` and `steps`.
+
+`__scatter__` is written by the instance; a user who submits such a config again need not take it out.
+"""
 
 _LONGEST_MATCHED = 10_000
 _MAX_PROBLEMS = 50

@@ -13,9 +13,9 @@ def render_record(row: InstanceRow, *, end: str | None = None, cost_micro: int |
     record = {
         "instance-id": row.instance,
         "instance-type": row.instance_type,
-        "spot": False,
+        "spot": row.spot,
         "price": row.price_micro / MICRO,
-        "databucket": row.bucket,
+        "databucket": row.data_bucket or row.bucket,
         "datapath": row.dataset,
         "configpath": row.config_key,
         "jobpath": row.paths.result_prefix,

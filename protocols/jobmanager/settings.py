@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from jobmanager.errors import SettingsError
+from jobmanager.grouproles import RolePlace
+from jobmanager.pricing import PricePlace
 
+INSTANCE_ROLES = "/neurocaas/instances/neurocaas-instance-"
 TOPIC = "neurocaas-notifications"
+ARTIFACTS = "neurocaas-artifacts-{account}-{region}"
 _DEFAULT_NETWORK = "default"
 
 
@@ -61,9 +65,25 @@ def parse_subnets(text: str) -> tuple[str, ...]:
     return () if names == (_DEFAULT_NETWORK,) else names
 
 
+def role_place(context: LambdaContext) -> RolePlace | None:
+    """Where the groups' roles are, in this function's own account; sessions are named after this function."""
+    parts = context.invoked_function_arn.split(":")
+    if len(parts) < 6 or parts[0] != "arn":
+        return None
+    return RolePlace(f"arn:{parts[1]}:iam::{parts[4]}:role{INSTANCE_ROLES}", context.function_name)
+
+
 def topic_arn(context: LambdaContext) -> str | None:
     """The ARN of the notification topic beside this function: same partition, region and account."""
     parts = context.invoked_function_arn.split(":")
     if len(parts) < 6 or parts[0] != "arn":
         return None
     return f"arn:{parts[1]}:sns:{parts[3]}:{parts[4]}:{TOPIC}"
+
+
+def price_place(context: LambdaContext) -> PricePlace | None:
+    """Where the price table of this function's region is: the artifact bucket's name holds account and region."""
+    parts = context.invoked_function_arn.split(":")
+    if len(parts) < 6 or parts[0] != "arn":
+        return None
+    return PricePlace(ARTIFACTS.format(account=parts[4], region=parts[3]), parts[3])

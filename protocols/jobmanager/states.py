@@ -1,4 +1,7 @@
-"""The states of a job and of an attempt, and every change allowed between them (DESIGN section 5). Pure tables."""
+"""The states of a job, of an attempt and of a step between two jobs, and every change allowed. Pure tables.
+
+DESIGN section 5; docs/contracts.md section 9.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,24 @@ class LaunchState(StrEnum):
     VOID = "VOID"
 
 
-_J, _A = JobState, AttemptState
+class EdgeState(StrEnum):
+    """Where the way to a next job stands: to be opened by its job's end, to be submitted, submitted, or how it ended.
+
+    SKIPPED: there is no next job, and the row's message says why. The other ends are the next job's own.
+    """
+
+    WAITING = "WAITING"
+    READY = "READY"
+    SUBMITTED = "SUBMITTED"
+    SKIPPED = "SKIPPED"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    PARTIAL = "PARTIAL"
+    REJECTED = "REJECTED"
+    CANCELLED = "CANCELLED"
+
+
+_J, _A, _E = JobState, AttemptState, EdgeState
 _JOB_ENDS = frozenset({_J.SUCCEEDED, _J.FAILED, _J.PARTIAL, _J.CANCELLED})
 JOB_CHANGES: dict[JobState, frozenset[JobState]] = {
     _J.ACCEPTED: _JOB_ENDS | {_J.RUNNING},
@@ -68,10 +88,21 @@ ATTEMPT_CHANGES: dict[AttemptState, frozenset[AttemptState]] = {
     _A.SUCCEEDED: frozenset(),
     _A.FAILED: frozenset(),
 }
+_NEXT_ENDS = frozenset({_E.SUCCEEDED, _E.FAILED, _E.PARTIAL, _E.REJECTED, _E.CANCELLED})
+# A next job may be refused before the note arrives that it was submitted. What failed can be replayed.
+EDGE_CHANGES: dict[EdgeState, frozenset[EdgeState]] = {
+    _E.WAITING: frozenset({_E.READY, _E.SKIPPED, _E.CANCELLED}),
+    _E.READY: frozenset({_E.SUBMITTED, _E.SKIPPED, _E.REJECTED, _E.CANCELLED}),
+    _E.SUBMITTED: _NEXT_ENDS | {_E.SKIPPED},
+    _E.SUCCEEDED: frozenset(),
+    _E.PARTIAL: frozenset(),
+    **{state: frozenset({_E.READY}) for state in (_E.SKIPPED, _E.FAILED, _E.REJECTED, _E.CANCELLED)},
+}
 RETRIED = frozenset({FailureClass.BOOT, FailureClass.LOST_INSTANCE, FailureClass.SPOT, FailureClass.CAPACITY})
 """Failures that are nobody's fault: tried once more (contract section 5)."""
 
 MAX_ATTEMPTS = 2
+"""Of a dataset, beside those that ended with a spot instance taken back."""
 
 
 def job_sources(target: JobState) -> tuple[JobState, ...]:
@@ -84,6 +115,16 @@ def attempt_sources(target: AttemptState) -> tuple[AttemptState, ...]:
     return tuple(state for state, targets in ATTEMPT_CHANGES.items() if target in targets)
 
 
+def edge_sources(target: EdgeState) -> tuple[EdgeState, ...]:
+    """The states from which an edge may come to this one."""
+    return tuple(state for state, targets in EDGE_CHANGES.items() if target in targets)
+
+
+def is_edge_replayable(state: EdgeState) -> bool:
+    """Whether an edge ended without what its user wanted, and may be carried out once more."""
+    return state is not EdgeState.WAITING and EdgeState.READY in EDGE_CHANGES[state]
+
+
 def is_job_open(state: JobState) -> bool:
     """Whether anything can still happen to the job."""
     return bool(JOB_CHANGES[state])
@@ -94,9 +135,12 @@ def is_attempt_open(state: AttemptState) -> bool:
     return bool(ATTEMPT_CHANGES[state])
 
 
-def is_retried(failure: FailureClass, attempt: int) -> bool:
-    """Whether a failure of this class at this attempt (counted from 1) may be tried again."""
-    return failure in RETRIED and attempt < MAX_ATTEMPTS
+def is_retried(failure: FailureClass, attempt: int, *, spot_losses: int = 0) -> bool:
+    """Whether a failure of this class at this attempt (counted from 1) may be tried again.
+
+    `spot_losses`: attempts, this one included, that ended with a spot instance taken back; they do not count.
+    """
+    return failure in RETRIED and attempt - spot_losses < MAX_ATTEMPTS
 
 
 def job_outcome(ends: Iterable[AttemptState], *, cancelled: bool) -> JobState:

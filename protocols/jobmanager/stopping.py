@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from jobmanager.answers import Job
 from jobmanager.closing import ask_to_resume, finish
+from jobmanager.edges import cancel_edges
 from jobmanager.errors import JobManagerError
 from jobmanager.job import JobPaths
 from jobmanager.launching import find_launched, record
 from jobmanager.services import Services
-from jobmanager.states import AttemptState, FailureClass
+from jobmanager.states import AttemptState, FailureClass, is_job_open
 from jobmanager.times import seconds_between
 from jobmanager.writes import Ending
 
@@ -17,8 +18,13 @@ LAUNCH_LOST_S = 600
 
 
 def cancel_job(services: Services, paths: JobPaths) -> bool:
-    """Cancel a job; False when there is no such job, or it is ending or has ended."""
-    return stop_job(services, paths, FailureClass.CANCELLED, "The job was cancelled at the request of its group")
+    """Cancel a job and, if it has ended, what follows it; False when there was no job to end, or it was ending."""
+    if stop_job(services, paths, FailureClass.CANCELLED, "The job was cancelled at the request of its group"):
+        return True
+    job = services.ledger.job(paths)
+    if job and not is_job_open(job.row.state):
+        cancel_edges(services, job)
+    return False
 
 
 def stop_job(services: Services, paths: JobPaths, failure: FailureClass, message: str) -> bool:

@@ -13,16 +13,26 @@ from functools import partial
 
 from jobmanager.answers import Job, OpenRows, Verdict
 from jobmanager.certificate import opening_lines, refusal_lines
-from jobmanager.closing import ask_to_resume, close_instance, finish, note_running, publish_end, refresh
+from jobmanager.closing import (
+    ask_to_resume,
+    close_instance,
+    finish,
+    note_running,
+    publish_certificate,
+    publish_end,
+    refresh,
+)
+from jobmanager.edges import give_up_edge
 from jobmanager.events import SubmissionEvent
 from jobmanager.job import job_name, own_timestamp
 from jobmanager.observed import Instance
-from jobmanager.rows import InstanceRow, JobRow, PendingRow
+from jobmanager.rows import EdgeRow, InstanceRow, JobRow, PendingRow
 from jobmanager.services import Services
 from jobmanager.spending import find_overspent
 from jobmanager.states import AttemptState, FailureClass, JobState, is_attempt_open, is_job_open
 from jobmanager.stopping import carry_out_stop, stop_job
 from jobmanager.times import seconds_between, to_text
+from jobmanager.widefield import widefield_group
 from jobmanager.writes import QUEUE_HOURS, Ending
 
 OURS = {"PriceTracking": "On"}
@@ -49,6 +59,7 @@ def sweep(services: Services) -> None:
         *(partial(_look_at_instance, services, row, found.get(row.instance), stopped) for row in rows.instances),
         *(partial(_look_at_job, services, job, rows) for job in rows.jobs),
         *(partial(_answer, services, row) for row in rows.pending),
+        *(partial(_look_at_edge, services, edge) for edge in rows.edges),
         *(partial(_look_at_stranger, services, it) for it in strangers),
     ]
     errors: list[Exception] = []
@@ -75,7 +86,7 @@ def _look_at_instance(services: Services, row: InstanceRow, found: Instance | No
         if seconds_between(row.launched_at, now) > YOUNG_S:
             close_instance(services, row, min(now, row.deadline))
     elif found.is_gone:
-        close_instance(services, row, found.ended_at or now)
+        close_instance(services, row, found.ended_at or now, has_ended=found.state == "terminated")
     elif found.state in ("stopping", "stopped") or row.paths.ledger_key in stopped:
         services.gateway.terminate_instances([row.instance])
     elif now > row.deadline:
@@ -136,6 +147,19 @@ def _give_up_queue(services: Services, row: JobRow) -> None:
     finish(services, row.paths)
 
 
+def _look_at_edge(services: Services, edge: EdgeRow) -> None:
+    """A next job that is to be submitted or did not answer; or news of it, which the first job's certificate tells."""
+    if edge.is_answered:
+        job = services.ledger.job(edge.paths)
+        if job:
+            publish_certificate(services, job, live=True)
+        services.ledger.move_edge(edge, replace(edge, open_pk=None))
+    elif services.now > edge.deadline:
+        give_up_edge(services, edge)
+    else:
+        ask_to_resume(services, edge.submit_function, edge.paths)
+
+
 def _look_at_stranger(services: Services, found: Instance) -> None:
     """An instance of ours that no open row tells of: it ends, unless its launch is only just being written down."""
     if found.is_gone or "job" not in found.tags or "launch" not in found.tags:
@@ -157,7 +181,7 @@ def _answer(services: Services, row: PendingRow) -> None:
     reasons = ("the job manager failed through no fault of yours; submit again, and tell an operator if it repeats",)
     job = JobRow(
         bucket=row.bucket,
-        group=event.group or "",
+        group=event.group or widefield_group(event.key) or "",
         job=job_name(row.bucket, timestamp),
         analysis=row.bucket,
         timestamp=timestamp,

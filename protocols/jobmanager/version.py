@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from jobmanager.errors import MissingError, VersionError
+from jobmanager.spot import SpotPolicy
+from jobmanager.steps import Steps, parse_steps
 from jobmanager.times import Clock
 
 _ID = re.compile(r"v-[0-9a-f]{16}")
@@ -42,6 +44,8 @@ class Version:
     max_cost_usd: str
     groups: frozenset[str]
     parameters_schema: Mapping[str, Any]
+    steps: Steps = field(default_factory=Steps)
+    spot: SpotPolicy = SpotPolicy.NEVER
 
     def governed_by(self, default: Version) -> Version:
         """This version with the limits of the one served by default: what is spent and started at once is today's."""
@@ -88,6 +92,8 @@ def parse_version(body: bytes) -> Version:
             max_cost_usd=str(found["maxCostUsd"]),
             groups=frozenset(found["groups"]),
             parameters_schema=found.get("parametersSchema") or {},
+            spot=SpotPolicy(found.get("spot") or SpotPolicy.NEVER),
+            steps=parse_steps(found.get("steps") or ()),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise VersionError(f"version document: {error!r}; deploy the analysis again") from error

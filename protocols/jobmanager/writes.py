@@ -11,23 +11,36 @@ from jobmanager.expressions import Delete, If, Put, Update, Write
 from jobmanager.fairness import CONTENDED, IN_FLIGHT, Flight, group_attribute, waiting_attribute
 from jobmanager.job import JobPaths
 from jobmanager.rows import (
+    OPEN,
     TOTAL,
     AttemptRow,
+    EdgeRow,
     InstanceRow,
     JobRow,
     LaunchRow,
     attempt_sort_key,
     budget_key,
+    edge_sort_key,
     flight_key,
     row_of,
     submission_key,
 )
-from jobmanager.states import AttemptState, JobState, LaunchState, attempt_sources, job_sources
+from jobmanager.states import (
+    AttemptState,
+    EdgeState,
+    JobState,
+    LaunchState,
+    attempt_sources,
+    edge_sources,
+    job_sources,
+)
 from jobmanager.times import later
 
 MAX_WRITES = 100
 FIRST_ATTEMPTS = 90
-"""Attempts that ride along with the admission of their job."""
+"""Attempts and edges that ride along with the admission of their job."""
+MAX_EDGES = 20
+"""Edges of one job: all are written with its admission."""
 INSTANCES_PER_WRITE = 47
 QUEUE_HOURS = 24
 """How long a queue may stand still."""
@@ -79,12 +92,28 @@ def put_job(job: JobRow) -> Put:
     return Put(row_of(job.key, job))
 
 
-def admission(job: JobRow, attempts: Sequence[AttemptRow], launch: LaunchRow | None, *, room: Room) -> list[Write]:
-    """An admitted job: its row, its money, its first attempts and, where there is room, its first launch.
+def first_attempts(attempts: Sequence[AttemptRow], edges: Sequence[EdgeRow]) -> tuple[AttemptRow, ...]:
+    """The attempts that fit into the admission beside the job's edges."""
+    return tuple(attempts[: FIRST_ATTEMPTS - len(edges)])
 
-    Positions: 0 the job, 1 the budget, 2 the group's total, 3 the instances in flight if there is a launch.
-    The ledger adds the claim.
+
+@dataclass(frozen=True)
+class Newcomer:
+    """A job about to be admitted, with what is written together with it."""
+
+    row: JobRow
+    attempts: tuple[AttemptRow, ...] = ()
+    edges: tuple[EdgeRow, ...] = ()
+    launch: LaunchRow | None = None
+
+
+def admission(newcomer: Newcomer, *, room: Room) -> list[Write]:
+    """An admitted job: its row, its money, its first attempts, its edges and, where there is room, its first launch.
+
+    Positions: 0 the job, 1 the budget, 2 the group's total, 3 the instances in flight if there is a launch; the last
+    is the edge the job comes from, if it comes from one. The ledger adds the claim.
     """
+    job, launch = newcomer.row, newcomer.launch
     writes: list[Write] = [
         put_job(job),
         _reserve(job, job.analysis, job.limit_micro),
@@ -92,7 +121,59 @@ def admission(job: JobRow, attempts: Sequence[AttemptRow], launch: LaunchRow | N
     ]
     if launch:
         writes += [_take_room(job, launch, room), _put_launch(job, launch)]
-    return writes + new_attempts(job, attempts)
+    writes += new_attempts(job, newcomer.attempts)
+    writes += [Put(row_of(edge.key, edge)) for edge in newcomer.edges]
+    return writes + ([_answer_edge(job)] if job.origin else [])
+
+
+def _answer_edge(job: JobRow) -> Update:
+    """An edge learns that its submission became this job; a second submission finds it taken."""
+    return Update(
+        _origin_key(job),
+        set={"state": EdgeState.SUBMITTED, "next_job": job.job, "moved_at": job.created_at, "open_pk": OPEN},
+        conditions=(
+            If("state", "in", [EdgeState.READY.value, EdgeState.SUBMITTED.value]),
+            If("next_job", "absent"),
+            *_same_submission(job),
+        ),
+    )
+
+
+def _origin_key(job: JobRow) -> tuple[str, str]:
+    return str(job.origin), edge_sort_key(job.origin_edge)
+
+
+def _same_submission(job: JobRow) -> tuple[If, ...]:
+    return If("next_bucket", "=", job.bucket), If("timestamp", "=", job.timestamp), If("group", "=", job.group)
+
+
+def edge_end(job: JobRow, at: str) -> Update:
+    """An edge learns how its next job ended, or that it was refused."""
+    state = EdgeState(job.state)
+    told: dict[str, Value] = {"state": state, "next_job": job.job, "moved_at": at, "open_pk": OPEN}
+    if job.reasons:
+        told["message"] = job.reasons[0]
+    mine = If("next_job", "absent") if job.state is JobState.REJECTED else If("next_job", "=", job.job)
+    return Update(
+        _origin_key(job),
+        set=told,
+        conditions=(If("state", "in", [it.value for it in edge_sources(state)]), mine, *_same_submission(job)),
+    )
+
+
+def edge_move(edge: EdgeRow, to: EdgeRow) -> Update:
+    """A change of an edge that nobody else changed meanwhile."""
+    changes: dict[str, Value] = {}
+    gone: list[str] = []
+    for name in ("state", "timestamp", "deadline", "moved_at", "replays", "next_job", "message", "open_pk"):
+        old, new = getattr(edge, name), getattr(to, name)
+        if new is None and old is not None:
+            gone.append(name)
+        elif new != old:
+            changes[name] = new
+    answer = If("next_job", "absent") if edge.next_job is None else If("next_job", "=", edge.next_job)
+    same = (If("state", "=", edge.state), If("timestamp", "=", edge.timestamp), answer)
+    return Update(edge.key, set=changes, remove=tuple(gone), conditions=same)
 
 
 def _reserve(job: JobRow, name: str, limit: int | None) -> Update:
@@ -157,6 +238,8 @@ def launched(job: JobRow, instances: Sequence[InstanceRow]) -> list[Write]:
                     "state": AttemptState.LAUNCHING,
                     "instance": row.instance,
                     "instance_type": row.instance_type,
+                    "spot": row.spot,
+                    "price_micro": row.price_micro,
                     "launched_at": row.launched_at,
                 },
                 conditions=(If("state", "=", AttemptState.QUEUED),),

@@ -18,14 +18,12 @@ PROGRAM = "neurocaas-contrib"
 def main(argv: list[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     arguments = build_parser().parse_args(argv)
-    from workflow.registration import RegistrationError
-    from workflow.scripting import ScriptingError
-    from workflow.storage import StorageError
+    from workflow.problem import WorkflowError
 
     command: Callable[[argparse.Namespace], int | None] = arguments.command
     try:
         return command(arguments) or 0
-    except (RegistrationError, ScriptingError, StorageError, OSError, UnicodeDecodeError) as error:
+    except (WorkflowError, OSError, UnicodeDecodeError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
 
@@ -33,6 +31,9 @@ def main(argv: list[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     parser = argparse.ArgumentParser(prog=PROGRAM, description="Tools for analysis scripts on an instance.")
+    for names in (["--location"], ["-a", "--analysis-name"]):
+        # Scripts may name the analysis they were developed for; nothing on an instance depends on it.
+        parser.add_argument(*names, help=argparse.SUPPRESS)
     groups = parser.add_subparsers(metavar="GROUP", required=True)
     workflow = groups.add_parser("workflow", help="move data, config and results of a job; run its script")
     _add_workflow(workflow.add_subparsers(metavar="COMMAND", required=True))
@@ -77,13 +78,17 @@ def _add_workflow(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     one = _command(commands, "get-resultpath", "print where a file or folder goes among the results", print_resultpath)
     one.add_argument("-l", "--locpath", type=_existing, required=True, help="an existing file or folder")
     _command(commands, "get-resultpath-tmp", "make and print a folder for results on this machine", print_result_folder)
-    one = _command(commands, "put-result", "store one file among the results", put_result)
-    one.add_argument("-r", "--result", type=_existing, required=True, help="the file")
+    one = _command(commands, "put-result", "store a file among the results", put_result)
+    one.add_argument("-r", "--result", required=True, help="the file, or a pattern such as 'out/*.npy' in quotes")
     one.add_argument("-d", "--display", action="store_true", help="progress on one line")
+    one = _command(commands, "put-folder", "store a folder and all below it among the results", put_folder)
+    one.add_argument("-r", "--result", type=_folder, required=True, help="an existing folder")
     one = _command(commands, "log-command", "run a command and report on it", log_command)
     one.add_argument("-c", "--command", dest="line", required=True, help="the command, with its arguments")
     one.add_argument("-b", "--bucket", required=True, help="bucket of the job")
     one.add_argument("-r", "--resultpath", required=True, help="result path of the job")
+    one = _command(commands, "log-command-local", "run a command and report beside local results", log_command_local)
+    one.add_argument("-c", "--command", dest="line", required=True, help="the command, with its arguments")
     _command(commands, "cleanup", "store the config and the end marker of the dataset", clean_up)
 
 
@@ -171,7 +176,7 @@ def get_registered(arguments: argparse.Namespace) -> None:
 
 def print_fetched(arguments: argparse.Namespace) -> None:
     """``workflow get-dataname``, ``get-datapath`` and their likes."""
-    from workflow.jobfiles import fetched_path
+    from workflow.registration import fetched_path
 
     path = fetched_path(_home(), arguments.kind, arguments.name)
     print(path.name if arguments.part == "name" else path)
@@ -207,9 +212,17 @@ def print_result_folder(_: argparse.Namespace) -> None:
 
 def put_result(arguments: argparse.Namespace) -> None:
     """``workflow put-result``."""
-    from workflow.jobfiles import store_file
+    from workflow.jobfiles import store_files
 
-    print(f"Stored {store_file(_home(), arguments.result)}")
+    for place in store_files(_home(), arguments.result, one_line=arguments.display):
+        print(f"\nStored {place}" if arguments.display else f"Stored {place}")
+
+
+def put_folder(arguments: argparse.Namespace) -> None:
+    """``workflow put-folder``."""
+    from workflow.jobfiles import store_folder
+
+    print(f"Stored {store_folder(_home(), arguments.result)}")
 
 
 def log_command(arguments: argparse.Namespace) -> int:
@@ -217,6 +230,13 @@ def log_command(arguments: argparse.Namespace) -> int:
     from workflow.logcommand import run_logged
 
     return run_logged(arguments.line, home=_home(), bucket=arguments.bucket, result_path=arguments.resultpath)
+
+
+def log_command_local(arguments: argparse.Namespace) -> int:
+    """``workflow log-command-local``."""
+    from workflow.logcommand import run_logged_here
+
+    return run_logged_here(arguments.line, home=_home())
 
 
 def clean_up(_: argparse.Namespace) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 
+from workflow.manifest import Attempt, Manifest
+
 VALUES = 4
+WIDEFIELD = "widefield"
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{\d?\}|[^{}'\"\\]+|.", re.DOTALL)
 
@@ -49,3 +52,27 @@ def _reference(number: int, quote: str) -> str:
     if quote == "'":
         return f"'\"${{{number}}}\"'"
     return f'"${{{number}}}"'
+
+
+def command_values(manifest: Manifest, attempt: Attempt) -> tuple[str, ...]:
+    """The values of a COMMAND: bucket, dataset key, result path, config key.
+
+    What is not in the dataset's bucket, or not below the group's folder of it, is given as an ``s3://`` address. The
+    widefield protocol has three: bucket, folder of the data, name of the file in it (empty for the whole folder).
+    """
+    bucket = attempt.dataset.bucket or manifest.bucket
+    key = attempt.dataset.key
+    if manifest.protocol == WIDEFIELD:
+        folder, _, name = key.rpartition("/")
+        return bucket, f"{folder}/", name
+    config = manifest.config.key
+    config_bucket = manifest.config.bucket or manifest.bucket
+    if config_bucket != bucket:
+        config = f"s3://{config_bucket}/{config}"
+    if manifest.result_place:
+        results = f"s3://{manifest.result_place.bucket}/{manifest.result_place.prefix.removesuffix('/process_results')}"
+    elif attempt.dataset.bucket:
+        results = f"s3://{manifest.bucket}/{manifest.result_prefix}"
+    else:
+        results = manifest.result_prefix.removeprefix(f"{manifest.group}/")
+    return bucket, key, results, config

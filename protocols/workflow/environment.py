@@ -24,6 +24,9 @@ OUTCOME_VARIABLE = "NEUROCAAS_OUTCOME"
 LABEL_VARIABLE = "NEUROCAAS_LABEL"
 """Tells ``put-result`` the name of the dataset within its job."""
 
+FOLDER_VARIABLE = "NEUROCAAS_FOLDER"
+"""Names the folder a dataset's results have of their own among those of its job."""
+
 WHOLE_MACHINE = "a machine of its own"
 """What STATUS says of isolation when the machine does not say it itself."""
 

@@ -5,18 +5,24 @@ The effects behind ``neurocaas-contrib workflow``; what is registered is ``workf
 
 from __future__ import annotations
 
+import fnmatch
+import glob
 import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from workflow.environment import LABEL_VARIABLE
-from workflow.registration import Entry, RegistrationError, current_job
-from workflow.results import Target, store_result
-from workflow.storage import Progress, Storage, open_storage, split_url
+from workflow.environment import FOLDER_VARIABLE, LABEL_VARIABLE
+from workflow.parallel import each
+from workflow.registration import Entry, JobFolder, RegistrationError, current_job, fetched_path
+from workflow.results import Target, result_files, store_result
+from workflow.storage import Storage, StorageError, Trouble, open_storage, split_url
+from workflow.transfer import THREADS, Progress
 
 PROCESS_RESULTS = "process_results"
+UPLOADS = ".uploads"
+"""Folder in the job's folder with what is known of unfinished uploads."""
 
 
 def register_entry(
@@ -24,7 +30,6 @@ def register_entry(
 ) -> None:
     """Register a place in a bucket or on this machine. Raises RegistrationError."""
     job = current_job(home)
-    registration = job.load()
     if local is not None and (bucket or key):
         raise RegistrationError("Give either -b and -k, or -l, not both.")
     if local is not None:
@@ -32,45 +37,68 @@ def register_entry(
     elif not bucket or not key:
         raise RegistrationError("Give -b BUCKET and -k KEY, or -l PATH.")
     elif kind == "resultpath":
-        group = _place(registration.named("data"))[1]
+        group = _place(job.load().named("data"))[1]
         entry = Entry(s3=key if key.startswith("s3://") else f"s3://{bucket}/{group}/{key}")
     else:
-        entry = Entry(s3=f"s3://{bucket}/{key}")
-    job.save(registration.with_entry(kind, entry, name))
+        entry = Entry(s3=key if key.startswith("s3://") else f"s3://{bucket}/{key}")
+    job.note(kind, entry, name)
 
 
 def fetch_entry(home: Path, kind: str, *, name: str | None, folder: Path | None, force: bool, one_line: bool) -> None:
-    """Bring a registered file to this machine and remember where it is. Raises RegistrationError, StorageError.
+    """Bring what is registered to this machine and remember where it is. Raises RegistrationError, StorageError.
 
-    A file that is already there is kept unless ``force``; it is then not taken for the registered one, because it may
-    be another job's.
+    A key that ends in ``/`` is a folder, one with ``*``, ``?`` or ``[`` the matching objects of the folder it is in;
+    both are fetched as a folder. A file that is already there is kept unless ``force``; it is then not taken for the
+    registered one, because it may be another job's.
     """
     job = current_job(home)
-    registration = job.load()
-    entry = registration.named(kind, name)
+    entry = job.load().named(kind, name)
     default = job.configs if kind == "config" else job.inputs
     if folder is None:
         default.mkdir(exist_ok=True)
-    source = entry.s3 or entry.localsource or ""
+    pattern = _pattern(entry.s3) if entry.s3 else ""
+    source = (entry.s3 or entry.localsource or "").removesuffix(pattern).rstrip("/")
     path = ((folder or default) / PurePosixPath(source).name).absolute()
     if path.exists() and not force:
         print(f"{path} exists and is kept; -f fetches it again.")
         return
     if entry.s3:
         bucket, key = split_url(entry.s3)
-        _open(bucket).fetch(key, path, progress=_progress(key, one_line=one_line))
+        progress = _progress(key, one_line=one_line)
+        if pattern or key.endswith("/"):
+            fetch_folder(_open(bucket), key, path, pattern=pattern, progress=progress)
+        else:
+            _open(bucket).fetch(key, path, progress=progress)
         print(flush=True)
+    elif Path(source).is_dir():
+        shutil.copytree(source, path, dirs_exist_ok=True)
     elif Path(source).resolve() != path.resolve():
         shutil.copyfile(source, path)
-    job.save(registration.with_entry(kind, replace(entry, local=str(path)), name))
+    job.note(kind, replace(entry, local=str(path)), name)
 
 
-def fetched_path(home: Path, kind: str, name: str | None) -> Path:
-    """Where a registered file was fetched to. Raises RegistrationError when it was not."""
-    entry = current_job(home).load().named(kind, name)
-    if entry.local is None:
-        raise RegistrationError(f"It is not on this machine; call 'workflow get-{kind}' (with -f if the file exists).")
-    return Path(entry.local)
+def fetch_folder(storage: Storage, key: str, path: Path, *, pattern: str, progress: Progress) -> None:
+    """All objects of the folder ``key``, or those matching ``pattern``, below ``path``. Raises StorageError.
+
+    ``progress`` is told files, not bytes.
+    """
+    prefix = key.removesuffix(pattern)
+    names = [found.removeprefix(prefix) for found in storage.below(prefix) if not found.endswith("/")]
+    wanted = [name for name in names if not pattern or fnmatch.fnmatchcase(name, pattern)]
+    if not wanted:
+        raise StorageError(Trouble.MISSING, f"There is nothing at 's3://{storage.bucket}/{key}'.")
+    done: list[str] = []
+
+    def fetch(name: str) -> None:
+        target = path / name
+        if ".." in PurePosixPath(name).parts:
+            raise StorageError(Trouble.OTHER, f"'{prefix}{name}' cannot be a file below {path}.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        storage.fetch(prefix + name, target)
+        done.append(name)
+        progress(len(done), len(wanted))
+
+    each(fetch, wanted, threads=THREADS)
 
 
 def dataset_place(home: Path) -> tuple[str, str]:
@@ -81,7 +109,7 @@ def dataset_place(home: Path) -> tuple[str, str]:
 def result_address(home: Path, path: Path) -> str:
     """Where a file or folder belongs among the results: an S3 address, or a path for a result path on this machine."""
     entry = current_job(home).load().named("resultpath")
-    return f"{(entry.s3 or entry.localsource or '').rstrip('/')}/{PROCESS_RESULTS}/{path.resolve().name}"
+    return f"{(entry.s3 or entry.localsource or '').rstrip('/')}/{result_folder()}/{path.resolve().name}"
 
 
 def make_result_folder(home: Path) -> Path:
@@ -91,22 +119,72 @@ def make_result_folder(home: Path) -> Path:
     return folder
 
 
-def store_file(home: Path, path: Path) -> str:
-    """Store one file among the results; returns where. Raises RegistrationError, StorageError."""
-    if path.is_dir():
-        raise RegistrationError(f"{path} is a folder; store it with 'aws s3 sync' to 'get-resultpath', or zip it.")
-    registration = current_job(home).load()
-    entry = registration.named("resultpath")
-    if entry.s3 is None:
-        target = Path(result_address(home, path))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-        return str(target)
-    bucket, prefix = split_url(entry.s3.rstrip("/"))
-    data = registration.named("data")
-    label = os.environ.get(LABEL_VARIABLE) or PurePosixPath(data.s3 or data.localsource or "").name
-    key = store_result(_open(bucket), path, path.resolve().name, Target(f"{prefix}/{PROCESS_RESULTS}", label))
-    return f"s3://{bucket}/{key}"
+def store_files(home: Path, wanted: str, *, one_line: bool) -> list[str]:
+    """Store a file, or all files a pattern matches, among the results; returns where.
+
+    Raises RegistrationError, StorageError.
+    """
+    found = [wanted] if Path(wanted).exists() else sorted(glob.glob(wanted))  # noqa: PTH207 - it may be absolute
+    paths = [Path(name) for name in found]
+    if not paths:
+        raise RegistrationError(f"{wanted} does not exist, and no file matches it as a pattern.")
+    for path in paths:
+        if path.is_dir():
+            raise RegistrationError(
+                f"{path} is a folder; store it with 'workflow put-folder -r', with 'aws s3 sync' to 'get-resultpath',"
+                " or zip it."
+            )
+    shelf = _Shelf(current_job(home))
+    return [shelf.store(path, path.resolve().name, _progress(path.name, one_line=one_line)) for path in paths]
+
+
+def store_folder(home: Path, folder: Path) -> str:
+    """Store all files of a tree among the results, the folder's own name first; returns where.
+
+    Raises RegistrationError, StorageError.
+    """
+    shelf = _Shelf(current_job(home))
+    if not folder.is_dir():
+        raise RegistrationError(f"{folder} is not a folder; 'workflow put-result -r' stores a file.")
+    top = folder.resolve().name
+    names = sorted(result_files(folder))
+    each(lambda name: shelf.store(folder / name, f"{top}/{name}", None), names, threads=THREADS)
+    return result_address(home, folder)
+
+
+class _Shelf:
+    """Where the results of a job go; one client for all files."""
+
+    def __init__(self, job: JobFolder) -> None:
+        """Raises RegistrationError."""
+        registration = job.load()
+        self._results = registration.named("resultpath")
+        self._journals = job.path / UPLOADS
+        if self._results.s3:
+            bucket, prefix = split_url(self._results.s3.rstrip("/"))
+            self._storage = _open(bucket)
+            self._target = Target(f"{prefix}/{result_folder()}", label_of(registration.named("data")))
+
+    def store(self, path: Path, name: str, progress: Progress | None) -> str:
+        """Store one file; returns where. Raises StorageError, OSError."""
+        if self._results.s3 is None:
+            copy = Path(self._results.localsource or "") / result_folder() / name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+            return str(copy)
+        key = store_result(self._storage, path, name, self._target, progress=progress, journals=self._journals)
+        return f"s3://{self._storage.bucket}/{key}"
+
+
+def result_folder() -> str:
+    """Where results go, below the result path: a dataset may have a folder of its own."""
+    own = os.environ.get(FOLDER_VARIABLE)
+    return f"{PROCESS_RESULTS}/{own}" if own else PROCESS_RESULTS
+
+
+def label_of(data: Entry) -> str:
+    """The dataset's name within its job."""
+    return os.environ.get(LABEL_VARIABLE) or PurePosixPath(data.s3 or data.localsource or "").name
 
 
 def finish_job(home: Path) -> None:
@@ -116,9 +194,8 @@ def finish_job(home: Path) -> None:
     config = registration.named("config")
     results = registration.named("resultpath")
     name = PurePosixPath(config.s3 or config.localsource or "").name
-    logs = job.path / "logs"
-    logs.mkdir(exist_ok=True)
-    copy = logs / name
+    job.logs.mkdir(exist_ok=True)
+    copy = job.logs / name
     if config.s3:
         bucket, key = split_url(config.s3)
         _open(bucket).fetch(key, copy)
@@ -127,13 +204,13 @@ def finish_job(home: Path) -> None:
     if results.s3:
         bucket, prefix = split_url(results.s3.rstrip("/"))
         storage = _open(bucket)
-        storage.put_file(f"{prefix}/{PROCESS_RESULTS}/{name}", copy, replace=True)
+        storage.put_file(f"{prefix}/{result_folder()}/{name}", copy, replace=True)
         storage.put(f"{prefix}/{PROCESS_RESULTS}/update.txt", b"")
     else:
-        folder = Path(results.localsource or "") / PROCESS_RESULTS
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(copy, folder / name)
-        (folder / "update.txt").write_bytes(b"")
+        folder = Path(results.localsource or "")
+        (folder / result_folder()).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(copy, folder / result_folder() / name)
+        (folder / PROCESS_RESULTS / "update.txt").write_bytes(b"")
 
 
 def region_of(environ: Mapping[str, str]) -> str:
@@ -150,6 +227,19 @@ def _place(entry: Entry) -> tuple[str, str]:
         raise RegistrationError("The dataset is registered from this machine; it has neither bucket nor group.")
     bucket, key = split_url(entry.s3)
     return bucket, key.split("/", 1)[0]
+
+
+def _pattern(url: str) -> str:
+    """The end of an address from the segment with the first wildcard on; empty without one, or if an object has it."""
+    segments = url.split("/")
+    if any(sign in url for sign in "*?["):
+        bucket, key = split_url(url)
+        if key in _open(bucket).below(key):
+            return ""
+    for number, segment in enumerate(segments):
+        if any(sign in segment for sign in "*?["):
+            return "/".join(segments[number:])
+    return ""
 
 
 def _progress(key: str, *, one_line: bool) -> Progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,25 +16,52 @@ class ManifestError(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """An object as it was when the job was accepted; ``etag`` is empty when it was not recorded."""
+    """An object as it was when the job was accepted; ``etag`` is empty when it was not recorded.
+
+    ``bucket`` is empty for the launch's own.
+    """
 
     key: str
     etag: str
+    bucket: str = ""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What one instance of the launch does: one try at one dataset. ``label`` names the dataset within the job."""
+    """What one instance of the launch does: one try at one dataset. ``label`` names the dataset within the job.
+
+    ``parts`` is the key of the list of files of a dataset that is a whole folder, else empty. ``folder``: its results
+    have a folder of their own, so named. ``scatter``: the point of a variant.
+    """
 
     index: int
     number: int
     dataset: Source
     label: str
+    parts: str = ""
+    folder: str = ""
+    scatter: Mapping[str, Any] | None = None
+
+    def below(self, prefix: str) -> str:
+        """The folder of this attempt's results in the job's folder of results."""
+        return f"{prefix}/{self.folder}" if self.folder else prefix
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder of a bucket, without a slash at its end."""
+
+    bucket: str
+    prefix: str
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """One launch: what all its instances share, and their attempts."""
+    """One launch: what all its instances share, and their attempts.
+
+    ``result_place``: where results go, if not to the job's own folder. ``protocol``: another one than today's, such as
+    ``widefield``. ``last``: patterns of names of results that are stored after all others.
+    """
 
     bucket: str
     group: str
@@ -45,13 +73,21 @@ class Manifest:
     config: Source
     duration_minutes: float
     attempts: tuple[Attempt, ...]
+    result_place: Place | None = None
+    protocol: str | None = None
+    last: tuple[str, ...] = ()
+
+    @property
+    def reaches_out(self) -> bool:
+        """Whether anything is read from or written to another bucket."""
+        sources = [self.config, *(attempt.dataset for attempt in self.attempts)]
+        return self.result_place is not None or any(source.bucket for source in sources)
 
     def attempt_of(self, launch_index: int) -> Attempt:
         """The attempt of instance number ``launch_index``. Raises ManifestError when the launch has fewer."""
-        for attempt in self.attempts:
-            if attempt.index == launch_index:
-                return attempt
-        raise ManifestError(f"Launch manifest of {self.job}: no attempt has index {launch_index}.")
+        if launch_index < len(self.attempts):
+            return self.attempts[launch_index]
+        raise ManifestError(f"Launch manifest of {self.job}: it has no attempt for instance number {launch_index}.")
 
 
 def parse_manifest(text: bytes) -> Manifest:
@@ -76,7 +112,18 @@ def parse_manifest(text: bytes) -> Manifest:
         config=_source(document.get("config"), "key"),
         duration_minutes=_number(document, "durationMinutes"),
         attempts=tuple(_attempt(entry) for entry in attempts),
+        result_place=_place(document.get("resultAddress")),
+        protocol=_optional_text(document, "protocol"),
+        last=tuple(str(name) for name in document.get("last") or ()),
     )
+
+
+def _place(entry: Any) -> Place | None:
+    if entry is None:
+        return None
+    if not isinstance(entry, dict):
+        raise ManifestError("Launch manifest: 'resultAddress' must be an object with 'bucket' and 'prefix'.")
+    return Place(_text(entry, "bucket"), _text(entry, "prefix"))
 
 
 def _attempt(entry: Any) -> Attempt:
@@ -87,13 +134,24 @@ def _attempt(entry: Any) -> Attempt:
         number=int(_number(entry, "attempt")),
         dataset=_source(entry, "dataset"),
         label=_text(entry, "label"),
+        parts=_optional_text(entry, "parts") or "",
+        folder=_optional_text(entry, "folder") or "",
+        scatter=_point(entry.get("scatter")),
     )
+
+
+def _point(entry: Any) -> Mapping[str, Any] | None:
+    if entry is not None and not (isinstance(entry, dict) and isinstance(entry.get("values"), dict)):
+        raise ManifestError("Launch manifest: 'scatter' must be an object with 'k' and 'values'.")
+    return entry
 
 
 def _source(entry: Any, field: str) -> Source:
     if not isinstance(entry, dict):
         raise ManifestError(f"Launch manifest: an object with '{field}' and 'etag' is missing.")
-    return Source(_text(entry, field), _optional_text(entry, "etag") or "")
+    return Source(
+        _text(entry, field), _optional_text(entry, "etag") or "", bucket=_optional_text(entry, "bucket") or ""
+    )
 
 
 def _text(document: dict[str, Any], field: str) -> str:

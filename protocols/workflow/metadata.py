@@ -23,11 +23,12 @@ class MetadataError(Exception):
 
 @dataclass(frozen=True)
 class Identity:
-    """One instance: its id, its number within the launch (from 0) and its region."""
+    """One instance: its id, its number within the launch (from 0), its region, and whether it is a spot instance."""
 
     instance_id: str
     launch_index: int
     region: str
+    is_spot: bool = False
 
 
 class MetadataService:
@@ -43,13 +44,14 @@ class MetadataService:
         self._token = ""
 
     def identity(self) -> Identity:
-        """Instance id, launch index and region. Raises MetadataError."""
+        """Instance id, launch index, region and life cycle. Raises MetadataError."""
         instance_id = self._need("meta-data/instance-id")
         index = self._need("meta-data/ami-launch-index")
         region = self._need("meta-data/placement/region")
         if not index.isdigit():
             raise MetadataError(f"The metadata service gave the launch index {index!r}, which is not a number.")
-        return Identity(instance_id, int(index), region)
+        life_cycle = self._get("meta-data/instance-life-cycle", attempts=self._attempts)
+        return Identity(instance_id, int(index), region, is_spot=life_cycle == "spot")
 
     def has_spot_notice(self) -> bool:
         """Whether this instance was told that it will be taken back (``spot/instance-action``, two minutes ahead)."""

@@ -6,17 +6,20 @@ the home folder. Field names are those existing scripts and tools know. It must 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from workflow.problem import WorkflowError
+
 STORAGE_NAME = ".neurocaas_contrib_storageloc.json"
 REGISTRATION_NAME = "registration.json"
 
 
-class RegistrationError(Exception):
+class RegistrationError(WorkflowError):
     """The job is not registered far enough for what was asked; the message names the command that is missing."""
 
 
@@ -96,6 +99,17 @@ class JobFolder:
                 f"{self.path / REGISTRATION_NAME} cannot be read ({error}); call 'workflow initialize-job -p DIR'."
             ) from error
 
+    @property
+    def logs(self) -> Path:
+        """Where logs are kept."""
+        return self.path / "logs"
+
+    def note(self, kind: str, entry: Entry, name: str | None = None) -> None:
+        """Set one entry, whoever else sets another at the same time. Raises RegistrationError, OSError."""
+        with (self.path / f".{REGISTRATION_NAME}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.save(self.load().with_entry(kind, entry, name))
+
     def save(self, registration: Registration) -> None:
         """Write the registration whole or not at all. Raises OSError."""
         document = {
@@ -125,6 +139,14 @@ def current_job(home: Path) -> JobFolder:
         raise RegistrationError(
             "No job is set up on this machine; call 'workflow initialize-job -p DIR' first."
         ) from error
+
+
+def fetched_path(home: Path, kind: str, name: str | None) -> Path:
+    """Where a registered file was fetched to. Raises RegistrationError when it was not."""
+    entry = current_job(home).load().named(kind, name)
+    if entry.local is None:
+        raise RegistrationError(f"It is not on this machine; call 'workflow get-{kind}' (with -f if the file exists).")
+    return Path(entry.local)
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -1,5 +1,7 @@
 """Keeps the STATUS object of one attempt current while a command runs and writes its last state for certain.
 
+What the run took of the machine is written once, at its end, beside it.
+
 Writing happens on a thread of its own: a slow or failing S3 never delays, and never ends, the analysis.
 """
 
@@ -8,11 +10,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from workflow.failure import Outcome
+from workflow.graphics import GraphicsMeter
+from workflow.resources import Series
 from workflow.status import About, Pace, Phase, Status, Usage, render_status
 from workflow.storage import StorageError
 from workflow.tail import Tail
@@ -35,7 +39,7 @@ class Clocks:
 class Reporter:
     """The status of one attempt. ``put`` stores the object; ``say`` tells the instance's console of trouble.
 
-    ``echo`` is given the command's output as it is read.
+    ``put_resources`` stores the series of what the run took; ``echo`` is given the command's output as it is read.
     """
 
     def __init__(
@@ -46,6 +50,7 @@ class Reporter:
         put: Callable[[bytes], None],
         clocks: Clocks,
         say: Callable[[str], None],
+        put_resources: Callable[[bytes], None] | None = None,
         echo: Callable[[bytes], None] | None = None,
     ) -> None:
         self._about = about
@@ -61,11 +66,17 @@ class Reporter:
         self._meter: UsageMeter | None = None
         self._usage = Usage()
         self._usage_s = float("-inf")
+        self._put_resources = put_resources
+        self._series = Series(interval_s=USAGE_EVERY_S)
+        self._graphics: GraphicsMeter | None = None
+        self._watched_s = 0.0
         self._feed = _Feed(put, say)
 
     def watch(self, meter: UsageMeter) -> None:
         """From now on a command runs; its usage is sampled."""
         self._meter = meter
+        self._graphics = GraphicsMeter()
+        self._watched_s = self._clocks.monotonic()
 
     def tick(self, message: str | None = None) -> None:
         """Read what was printed since, sample usage, and write the status if it is due."""
@@ -73,10 +84,14 @@ class Reporter:
         now_s = self._clocks.monotonic()
         if self._meter and now_s - self._usage_s >= USAGE_EVERY_S:
             self._usage_s = now_s
-            self._usage = self._meter.sample()
+            gpu_percent = self._graphics.percent() if self._graphics else None
+            self._usage = replace(self._meter.sample(), gpu_percent=gpu_percent)
+            self._series.add(now_s - self._watched_s, self._usage)
         phase = Phase.IN_PROGRESS if self._meter else Phase.INITIALIZING
         if self._pace.is_due(now_s, turn=(phase, self._read > 0), mark=(message, self._read)):
-            self._feed.offer(self._render(Status(phase, self._started, message=message)))
+            body = self._render(Status(phase, self._started, message=message))
+            self._pace.wrote(len(body))
+            self._feed.offer(body)
 
     def last_lines(self, count: int = 30) -> list[str]:
         """The last non-blank lines printed so far."""
@@ -98,6 +113,7 @@ class Reporter:
         )
         body = self._render(status)
         self._feed.close()
+        self._store_resources()
         for attempt in range(LAST_ATTEMPTS):
             try:
                 self._put(body)
@@ -105,6 +121,15 @@ class Reporter:
             except StorageError as error:
                 self._say(f"The final status could not be stored (attempt {attempt + 1} of {LAST_ATTEMPTS}): {error}")
             self._clocks.sleep(min(0.5 * 2**attempt, 8.0))
+
+    def _store_resources(self) -> None:
+        if self._graphics:
+            self._graphics.close()
+        if self._put_resources:
+            try:
+                self._put_resources(self._series.render())
+            except StorageError as error:
+                self._say(f"What the run took of the machine could not be stored: {error}")
 
     def _render(self, status: Status) -> bytes:
         return render_status(self._about, status, self._usage, self._tail.numbered())

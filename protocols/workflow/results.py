@@ -8,26 +8,30 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from workflow.parallel import each
-from workflow.storage import THREADS, Storage, StorageError, Trouble
+from workflow.storage import Storage, StorageError, Trouble
+from workflow.transfer import THREADS, Progress
 
 OWNER = "neurocaas-dataset"
 """User metadata of a result: which dataset of the job it belongs to (a digest, because metadata is ASCII)."""
 
-RESERVED = {"end.txt", "update.txt"}
-"""Names with which the platform marks the end of a job and of a dataset."""
+RESERVED = {"end.txt", "update.txt", ".neurocaas"}
+"""Names with which the platform marks the end of a job and of a dataset, and tries whether it may write."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What became of the files of one dataset: how many are stored, and a sentence for each that is not."""
+    """What became of the files of one dataset: how many are stored, and why each of the others is not."""
 
     count: int
-    problems: tuple[str, ...]
+    problems: tuple[StorageError, ...]
+
+    def __add__(self, other: Stored) -> Stored:
+        return Stored(self.count + other.count, self.problems + other.problems)
 
 
 @dataclass(frozen=True)
@@ -43,15 +47,17 @@ class Target:
         return {OWNER: hashlib.sha256(self.label.encode("utf-8", "surrogatepass")).hexdigest()[:32]}
 
 
-def store_results(storage: Storage, folder: Path, target: Target) -> Stored:
-    """Upload every regular file of the tree. One that fails is reported and does not stop the others."""
-    files = sorted(result_files(folder))
+def store_results(
+    storage: Storage, folder: Path, target: Target, *, takes: Callable[[str], bool] = lambda name: True
+) -> Stored:
+    """Upload every regular file of the tree that ``takes`` names. One that fails does not stop the others."""
+    files = sorted(filter(takes, result_files(folder)))
 
-    def store(name: str) -> str | None:
+    def store(name: str) -> StorageError | None:
         try:
             store_result(storage, folder / name, name, target)
         except StorageError as error:
-            return str(error)
+            return error
         return None
 
     problems = [problem for problem in each(store, files, threads=THREADS) if problem]
@@ -67,8 +73,16 @@ def result_files(folder: Path) -> Iterator[str]:
                 yield str(path.relative_to(folder))
 
 
-def store_result(storage: Storage, path: Path, name: str, target: Target) -> str:
-    """Store one file as ``name`` and return its key. Raises StorageError.
+def store_result(
+    storage: Storage,
+    path: Path,
+    name: str,
+    target: Target,
+    *,
+    progress: Progress | None = None,
+    journals: Path | None = None,
+) -> str:
+    """Store one file as ``name`` and return its key; the rest is as in ``Storage.put_file``. Raises StorageError.
 
     A key that this dataset wrote in an earlier attempt is written over; one of another dataset never is. Candidates:
     the file's own name, then below the label's stem, then below the whole label, which no other dataset has.
@@ -79,11 +93,11 @@ def store_result(storage: Storage, path: Path, name: str, target: Target) -> str
     if name not in RESERVED:
         candidates.insert(0, f"{target.prefix}/{name}")
     for key in candidates:
-        if storage.put_file(key, path, labels=target.labels):
+        if storage.put_file(key, path, labels=target.labels, progress=progress, journals=journals):
             return key
         found = storage.labels(key)
         if found is None or found.get(OWNER) == target.labels[OWNER]:
-            storage.put_file(key, path, labels=target.labels, replace=True)
+            storage.put_file(key, path, labels=target.labels, replace=True, progress=progress, journals=journals)
             return key
     raise StorageError(Trouble.OTHER, f"Every key for the result file '{name}' is taken by another dataset.")
 

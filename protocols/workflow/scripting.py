@@ -6,10 +6,12 @@ import json
 import zipfile
 from pathlib import Path, PurePosixPath
 
+from workflow.problem import WorkflowError
+
 IGNORED = "__MACOSX"
 
 
-class ScriptingError(Exception):
+class ScriptingError(WorkflowError):
     """The file does not hold what was asked for; the message says what it holds."""
 
 

@@ -29,15 +29,20 @@ class About:
     attempt: int
     environment: str
     isolation: str
+    spot: bool = False
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a run takes: memory and disk in MB, CPU in percent of the cores given; None where it cannot be known."""
+    """What a run takes: memory and disk in MB, CPU in percent of the cores given, GPU in percent of all processors.
+
+    None where it cannot be known.
+    """
 
     memory_mb: float | None = None
     cpu_percent: float | None = None
     disk_mb: float | None = None
+    gpu_percent: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ def render_status(about: About, status: Status, usage: Usage, lines: dict[str, s
         "disk_usage": _amount(usage.disk_mb, "{:.0f} MB"),
         "environment": about.environment,
         "isolation": about.isolation,
+        "spot": about.spot,
     }
     return json.dumps(document, indent=4, ensure_ascii=False).encode("utf-8", "replace")
 
@@ -85,16 +91,25 @@ def _amount(value: float | None, form: str) -> str:
 
 
 class Pace:
-    """When a status is due: a turn at once, a changed one every 2 s rising to 10 s, an unchanged one each minute."""
+    """When a status is due: a turn at once, a changed one every 2 s rising to 10 s, an unchanged one each minute.
+
+    Large ones are rarer, so that a chatty command costs at most ``BYTES_PER_S``.
+    """
 
     FASTEST_S = 2.0
     SLOWEST_S = 10.0
     SILENT_S = 60.0
+    BYTES_PER_S = 2**16
 
     def __init__(self, started_s: float) -> None:
         self._started_s = started_s
         self._last_s = float("-inf")
         self._last: tuple[object, object] = (None, None)
+        self._bytes = 0
+
+    def wrote(self, count: int) -> None:
+        """The status that was due had this many bytes."""
+        self._bytes = count
 
     def is_due(self, now_s: float, *, turn: object, mark: object) -> bool:
         """Whether to write now; True counts as written.
@@ -103,6 +118,7 @@ class Pace:
         differs when anything did.
         """
         wait_s = min(self.SLOWEST_S, max(self.FASTEST_S, (now_s - self._started_s) / 60))
+        wait_s = max(wait_s, self._bytes / self.BYTES_PER_S)
         if (turn, mark) == self._last:
             wait_s = self.SILENT_S
         if turn == self._last[0] and now_s - self._last_s < wait_s:

@@ -6,15 +6,25 @@ than everything else this package does. It must not decide what is stored where.
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from workflow.parallel import each
+from workflow.checksum import agrees, part_count
+from workflow.problem import WorkflowError
+from workflow.transfer import (
+    THREADS,
+    Counter,
+    Place,
+    Progress,
+    Sending,
+    UploadJournal,
+    fetch_parts,
+    read_whole,
+    send_parts,
+)
 
 PART_BYTES = 16 * 2**20
 """Objects above this are moved in parts of this size, several at once."""
@@ -22,10 +32,8 @@ PART_BYTES = 16 * 2**20
 MAX_PARTS = 10_000
 """S3 accepts no more parts in one upload (Amazon S3 User Guide, multipart upload limits)."""
 
-THREADS = 8
-
-Progress = Callable[[int, int], None]
-"""Told bytes so far and bytes in all."""
+CONTENT_TRIES = 2
+"""How often an object is fetched that arrives with other content than its ETag says."""
 
 
 class Trouble(Enum):
@@ -34,11 +42,12 @@ class Trouble(Enum):
     MISSING = "missing"
     CHANGED = "changed"
     DENIED = "denied"
+    UNUSABLE = "unusable"
     DISK = "disk"
     OTHER = "other"
 
 
-class StorageError(Exception):
+class StorageError(WorkflowError):
     """An S3 call failed for good; ``trouble`` is its kind, the message names bucket and key."""
 
     def __init__(self, trouble: Trouble, message: str) -> None:
@@ -47,11 +56,17 @@ class StorageError(Exception):
 
 
 class Storage:
-    """The objects of one bucket. ``client`` is a botocore S3 client."""
+    """The objects of one bucket. ``client`` is a botocore S3 client; above ``part_bytes`` objects move in parts."""
 
-    def __init__(self, client: Any, bucket: str) -> None:
+    def __init__(self, client: Any, bucket: str, *, part_bytes: int = PART_BYTES) -> None:
         self._client = client
+        self._part_bytes = part_bytes
         self.bucket = bucket
+
+    def of(self, bucket: str) -> Storage:
+        """The objects of another bucket, or with an empty name of this one."""
+        same = not bucket or bucket == self.bucket
+        return self if same else Storage(self._client, bucket, part_bytes=self._part_bytes)
 
     def read(self, key: str) -> bytes:
         """The bytes of a small object. Raises StorageError."""
@@ -70,41 +85,55 @@ class Storage:
             try:
                 answer = self._client.get_object(Bucket=self.bucket, Key=key, **which)
             except self._client.exceptions.ClientError as error:
-                if not etag or _status(error) not in (404, 412):
+                # Who may not list a bucket is answered 403 for a key that is gone: its version may still be there.
+                if not etag or _status(error) not in (403, 404, 412):
                     raise
                 which = {"VersionId": self._version_with(key, etag)}
                 answer = self._client.get_object(Bucket=self.bucket, Key=key, **which)
+            pinned = which or {"IfMatch": answer["ETag"]}
             size = int(answer["ContentLength"])
-            counter = _Counter(size, progress)
-            if size <= PART_BYTES:
-                with path.open("wb") as file:
-                    for chunk in answer["Body"].iter_chunks(2**20):
-                        counter.add(file.write(chunk))
-            else:
-                answer["Body"].close()
-                self._fetch_parts(key, path, which or {"IfMatch": answer["ETag"]}, counter)
-            if counter.seen != size:
-                raise StorageError(
-                    Trouble.OTHER, f"'{key}' arrived with {counter.seen} of {size} bytes; send it again."
-                )
-            return size
+            for _ in range(CONTENT_TRIES):
+                counter = Counter(size, progress)
+                self._take(key, path, answer, pinned, counter)
+                if counter.seen == size and self._is_whole(key, path, answer, pinned):
+                    return size
+                answer = self._client.get_object(Bucket=self.bucket, Key=key, **pinned)
+            raise StorageError(
+                Trouble.OTHER, f"'{key}' did not arrive as it is stored ({counter.seen} of {size} bytes); try again."
+            )
 
     def put(self, key: str, body: bytes, *, content_type: str = "text/plain; charset=utf-8") -> None:
         """Write a small object. Raises StorageError."""
         with self._calling("write", key):
             self._client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
 
-    def put_file(self, key: str, path: Path, *, labels: Mapping[str, str] | None = None, replace: bool = False) -> bool:
-        """Store a file; without ``replace`` only if the key is free: False when it is taken. Raises StorageError."""
+    def put_file(
+        self,
+        key: str,
+        path: Path,
+        *,
+        labels: Mapping[str, str] | None = None,
+        replace: bool = False,
+        progress: Progress | None = None,
+        journals: Path | None = None,
+    ) -> bool:
+        """Store a file; without ``replace`` only if the key is free: False when it is taken. Raises StorageError.
+
+        In the folder ``journals`` is remembered what of a large file is stored, so that a second call goes on.
+        """
         condition = {} if replace else {"IfNoneMatch": "*"}
         metadata = dict(labels or {})
         with self._calling("write", key):
             try:
-                if path.stat().st_size <= PART_BYTES:
+                counter = Counter(path.stat().st_size, progress)
+                if counter.total <= self._part_bytes:
                     body = path.read_bytes()
                     self._client.put_object(Bucket=self.bucket, Key=key, Body=body, Metadata=metadata, **condition)
+                    counter.add(len(body))
                 elif replace or self.labels(key) is None:
-                    self._put_parts(key, path, metadata, condition)
+                    place, part_bytes = Place(self._client, self.bucket, key), self._part_bytes_of(counter.total)
+                    journal = UploadJournal(journals, place, path, part_bytes)
+                    send_parts(place, path, Sending(metadata, condition, part_bytes, counter, journal))
                 else:
                     return False
             except self._client.exceptions.ClientError as error:
@@ -112,6 +141,18 @@ class Storage:
                     raise
                 return False
             return True
+
+    def _part_bytes_of(self, size: int) -> int:
+        return max(self._part_bytes, -(-size // MAX_PARTS))
+
+    def below(self, prefix: str) -> list[str]:
+        """Keys of all objects whose key starts with ``prefix``, in order. Raises StorageError.
+
+        Asked as a list of versions, because that is the listing instances are allowed.
+        """
+        with self._calling("list", prefix):
+            pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
+            return [found["Key"] for page in pages for found in page.get("Versions", []) if found["IsLatest"]]
 
     def labels(self, key: str) -> dict[str, str] | None:
         """The user metadata of an object, None when there is none to be seen. Raises StorageError.
@@ -127,40 +168,27 @@ class Storage:
                 raise
             return dict(answer.get("Metadata", {}))
 
-    def _fetch_parts(self, key: str, path: Path, which: Mapping[str, str], counter: _Counter) -> None:
-        with path.open("wb") as file:
-            file.truncate(counter.total)
+    def _take(
+        self, key: str, path: Path, answer: Mapping[str, Any], pinned: Mapping[str, str], counter: Counter
+    ) -> None:
+        """Bring the object that ``answer`` began to ``path``."""
+        place = Place(self._client, self.bucket, key)
+        if counter.total > self._part_bytes:
+            answer["Body"].close()
+            fetch_parts(place, path, which=pinned, etag=answer["ETag"], part_bytes=self._part_bytes, counter=counter)
+        else:
+            counter.add(path.write_bytes(read_whole(place, begun=answer, **pinned)))
 
-            def part(start: int) -> None:
-                end = min(start + PART_BYTES, counter.total) - 1
-                got = self._client.get_object(Bucket=self.bucket, Key=key, Range=f"bytes={start}-{end}", **which)
-                counter.add(os.pwrite(file.fileno(), got["Body"].read(), start))
-
-            each(part, range(0, counter.total, PART_BYTES), threads=THREADS)
-
-    def _put_parts(self, key: str, path: Path, metadata: dict[str, str], condition: Mapping[str, str]) -> None:
-        """Multipart upload; the condition is checked by S3 at its completion. Left-overs are removed on failure."""
-        size = path.stat().st_size
-        part_bytes = max(PART_BYTES, -(-size // MAX_PARTS))
-        where = {"Bucket": self.bucket, "Key": key}
-        upload = self._client.create_multipart_upload(**where, Metadata=metadata)
-        where["UploadId"] = upload["UploadId"]
-        try:
-            with path.open("rb") as file:
-
-                def part(start: int) -> dict[str, Any]:
-                    number = start // part_bytes + 1
-                    body = os.pread(file.fileno(), part_bytes, start)
-                    sent = self._client.upload_part(**where, PartNumber=number, Body=body)
-                    checksums = {name: value for name, value in sent.items() if name.startswith("Checksum")}
-                    checksums.pop("ChecksumType", None)
-                    return {"PartNumber": number, "ETag": sent["ETag"], **checksums}
-
-                parts = each(part, range(0, size, part_bytes), threads=THREADS)
-            self._client.complete_multipart_upload(**where, MultipartUpload={"Parts": parts}, **condition)
-        except BaseException:
-            self._client.abort_multipart_upload(**where)
-            raise
+    def _is_whole(self, key: str, path: Path, answer: Mapping[str, Any], pinned: Mapping[str, str]) -> bool:
+        """Whether the file is what the object's ETag says; true where it says nothing (KMS, parts of odd sizes)."""
+        if "kms" in str(answer.get("ServerSideEncryption", "")):
+            return True
+        part_bytes = 0
+        if part_count(answer["ETag"]):
+            version = {name: value for name, value in pinned.items() if name == "VersionId"}
+            head = self._client.head_object(Bucket=self.bucket, Key=key, PartNumber=1, **version)
+            part_bytes = int(head["ContentLength"])
+        return agrees(path, answer["ETag"], part_bytes=part_bytes) is not False
 
     def _version_with(self, key: str, etag: str) -> str:
         """The version of ``key`` that has this ETag. Raises StorageError when it is gone."""
@@ -198,22 +226,6 @@ class Storage:
             raise StorageError(
                 Trouble.DISK, f"Could not {doing} 's3://{self.bucket}/{key}': {error.strerror or error}."
             ) from error
-
-
-class _Counter:
-    """Bytes moved so far, counted from several threads."""
-
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self.total = total
-        self.seen = 0
-        self._progress = progress
-        self._lock = threading.Lock()
-
-    def add(self, count: int) -> None:
-        with self._lock:
-            self.seen += count
-            if self._progress:
-                self._progress(self.seen, self.total)
 
 
 def open_storage(bucket: str, *, region: str) -> Storage:

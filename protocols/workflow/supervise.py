@@ -31,6 +31,22 @@ def listen_for_stop(inbox: Inbox) -> None:
         signal.signal(number, deliver)
 
 
+class NoticeWatch:
+    """Asks for the notice of a spot interruption, at most every ``NOTICE_EVERY_S`` seconds."""
+
+    def __init__(self, has_spot_notice: Callable[[], bool], clock: Callable[[], float]) -> None:
+        self._has_spot_notice = has_spot_notice
+        self._clock = clock
+        self._asked_s = clock()
+
+    def has_notice(self) -> bool:
+        """Whether it is time to ask and there is a notice."""
+        if self._clock() - self._asked_s < NOTICE_EVERY_S:
+            return False
+        self._asked_s = self._clock()
+        return self._has_spot_notice()
+
+
 def supervise(
     child: Child,
     reporter: Reporter,
@@ -45,7 +61,7 @@ def supervise(
     The inbox must receive ``Ending.EXITED`` when the child exits. ``deadline_s`` is a reading of ``clock``.
     """
     started_s = clock()
-    notice_s = started_s
+    watch = NoticeWatch(has_spot_notice, clock)
     while True:
         now_s = clock()
         reporter.tick()
@@ -64,9 +80,7 @@ def supervise(
         if clock() >= deadline_s:
             child.stop(grace_s=GRACE_S)
             return Ending.DEADLINE
-        if clock() - notice_s >= NOTICE_EVERY_S:
-            notice_s = clock()
-            if has_spot_notice():
-                # The two minutes that remain are for storing what there is.
-                child.stop(grace_s=GRACE_S)
-                return Ending.SPOT
+        if watch.has_notice():
+            # The two minutes that remain are for storing what there is.
+            child.stop(grace_s=GRACE_S)
+            return Ending.SPOT

@@ -11,9 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ncap_iac.environments.build import Workshop, build_image
-from ncap_iac.environments.source import read_source
-from ncap_iac.local.paths import places
+from ncap_iac.analysis.checking import Checked, run_check
+from ncap_iac.analysis.sample import Sample, has_sample, load_sample
+from ncap_iac.deploy.images import ImageMaker
+from ncap_iac.progress import silent
+from ncap_iac.project import Project
 
 ROOT = Path(__file__).resolve().parents[2]
 BLUEPRINTS = ROOT / "ncap_blueprints"
@@ -31,23 +33,19 @@ class Ran:
 
 def with_samples() -> list[str]:
     """The analyses that bring a sample and its check."""
-    return sorted(path.parents[1].name for path in BLUEPRINTS.glob("*/sample/check.py"))
+    return sorted(path.name for path in BLUEPRINTS.iterdir() if has_sample(path))
+
+
+def sample_of(analysis: str) -> Sample:
+    """What its sample.json says."""
+    return load_sample(BLUEPRINTS / analysis)
 
 
 @cache
 def image_of(analysis: str) -> Path:
     """The analysis's built environment, from the developer's own cache if it is there."""
-    found = places(os.environ, Path.home())
-    source = read_source(BLUEPRINTS / analysis / "environment", ROOT / "protocols")
-    workshop = Workshop(
-        images=found.images,
-        uv_cache=found.uv,
-        environ=os.environ,
-        home=Path.home(),
-        clock=time.time,
-        say=lambda text: None,
-    )
-    return build_image(source, workshop).folder
+    maker = ImageMaker(Project(ROOT), os.environ, Path.home(), silent, time.monotonic)
+    return maker.build(BLUEPRINTS / analysis).folder
 
 
 def run(analysis: str, data: Path, config: Path, results: Path, *, timeout_s: float = 600) -> Ran:
@@ -67,11 +65,9 @@ def run(analysis: str, data: Path, config: Path, results: Path, *, timeout_s: fl
     return Ran(done.returncode, done.stdout, done.stderr, results)
 
 
-def check(analysis: str, results: Path) -> subprocess.CompletedProcess[str]:
+def check(analysis: str, results: Path) -> Checked:
     """Run the sample's own check over results."""
-    script = BLUEPRINTS / analysis / "sample" / "check.py"
-    command = [str(image_of(analysis) / "env/bin/python"), str(script), str(results)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return run_check(image_of(analysis), sample_of(analysis).check, results)
 
 
 def in_environment(analysis: str, script: str) -> str:

@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import documents, jobs, small
+from tests.benchmarks import documents, environments, instance, jobs, small
 from tests.benchmarks.page import PAGE, render_page
 from tests.stories.laboratory import ROOT, Laboratory, make_home, make_project
 
@@ -78,10 +78,15 @@ SMALL: dict[str, Callable[[], Figures]] = {
     "calls": small.call_counts,
     "large submissions": jobs.calls_of_large_jobs,
     "control plane": jobs.control_plane_of_one_job,
+    "tool start": instance.tool_start,
+    "log streaming": instance.log_streaming,
+    "image build": environments.image_build,
+    "local boot": environments.local_boot,
 }
 IN_A_LABORATORY: dict[str, Callable[[Laboratory], Figures]] = {
     "overhead": jobs.overhead_of_one_job,
     "data path": jobs.data_path,
+    "transfers": instance.transfers,
     "hundred datasets": jobs.hundred_datasets,
 }
 

@@ -49,6 +49,7 @@ def test_the_verbs_the_guide_names_are_all_there() -> None:
         "usage": set(),
         "job": {"quote", "submit", "list", "status", "logs", "results", "cancel", "resume"},
         "environment": {"build", "list", "verify", "pin"},
+        "analysis": {"new", "run", "test", "shell", "report"},
         "demo": set(),
         "check": set(),
         "preflight": set(),

@@ -132,7 +132,7 @@ def test_what_cannot_be_meant_is_refused_early(bucket: Bucket, folder: Path, tmp
         "no such file": ["missing.csv"],
         "both become": [folder / "a.csv", tmp_path / "other" / "a.csv"],
         "cannot be used": [tmp_path / "bad\x1bname.csv"],
-        "reads from": ["s3://elsewhere/demo/inputs/a.csv"],
+        "names no object": ["s3://elsewhere/"],
         "no key of group": ["neighbours/inputs/a.csv"],
     }
     for words, said in refused.items():

@@ -15,6 +15,7 @@ from tests.compiler.iam import ACCOUNT, REGION, Statement, identity_statements, 
 
 BUCKET = "arn:aws:s3:::spikes"
 OTHER_BUCKET = "arn:aws:s3:::poses"
+ARTIFACTS = f"arn:aws:s3:::neurocaas-artifacts-{ACCOUNT}-{REGION}"
 THIRD_BUCKET = "arn:aws:s3:::third"
 """Analyses: the first two are used by group `other`, the first by `lab` too, the third by neither."""
 EC2 = f"arn:aws:ec2:{REGION}:{ACCOUNT}"
@@ -505,6 +506,23 @@ def _instances() -> Iterator[Row]:
     )
     yield from _ask(
         INSTANCE,
+        "folders of data are seen, and the widefield client's results go below configs",
+        True,
+        ("s3:ListBucket", BUCKET, {"s3:prefix": "lab/inputs/recording/"}),
+        ("s3:ListBucket", BUCKET, {"s3:prefix": "lab/results/job/"}),
+        ("s3:PutObject", f"{mine}/configs/folder/results/x"),
+    )
+    yield from _ask(
+        INSTANCE,
+        "configs and what others have stay as they are, and unseen",
+        False,
+        ("s3:PutObject", f"{mine}/configs/a"),
+        ("s3:ListBucket", BUCKET, {"s3:prefix": "lab/jobs/"}),
+        ("s3:ListBucketMultipartUploads", BUCKET, {"s3:prefix": "lab/inputs/"}),
+        ("s3:ListBucket", BUCKET, {"s3:prefix": "other/inputs/"}),
+    )
+    yield from _ask(
+        INSTANCE,
         "a job cannot start jobs",
         False,
         ("s3:PutObject", f"{mine}/submissions/submit.json"),
@@ -515,7 +533,7 @@ def _instances() -> Iterator[Row]:
         INSTANCE,
         "data is not destroyed",
         False,
-        ("s3:ListBucket", BUCKET, {"s3:prefix": "lab/inputs/a"}),
+        ("s3:ListBucket", BUCKET),
         ("s3:DeleteBucket", BUCKET),
         ("s3:DeleteObject", f"{mine}/results/job/x"),
         ("s3:DeleteObject", f"{mine}/inputs/a"),
@@ -580,6 +598,21 @@ def _instances() -> Iterator[Row]:
 
 def _manager() -> Iterator[Row]:
     lab = f"{BUCKET}/lab"
+    yield from _ask(
+        MANAGER,
+        "looks at addresses elsewhere with the rights of the group that names them",
+        True,
+        ("sts:AssumeRole", f"{INSTANCE_ROLES}/neurocaas-instance-lab"),
+        ("sts:AssumeRole", f"{INSTANCE_ROLES}/neurocaas-instance-other"),
+    )
+    yield from _ask(
+        MANAGER,
+        "takes no role of groups it does not serve, nor one of the platform's",
+        False,
+        ("sts:AssumeRole", f"{INSTANCE_ROLES}/neurocaas-instance-third"),
+        ("sts:AssumeRole", f"{ROLES}/neurocaas-monitor-{REGION}"),
+        ("sts:TagSession", f"{INSTANCE_ROLES}/neurocaas-instance-lab"),
+    )
     yield from _ask(
         MANAGER,
         "reads submissions and what they name, to check before money is spent",
@@ -711,6 +744,17 @@ def _launching() -> Iterator[Row]:
         ("ec2:CreateTags", f"{EC2}:instance/i-1", {"ec2:CreateAction": "RunInstances"}),
         ("ec2:CreateTags", f"{EC2}:volume/v-1", {"ec2:CreateAction": "RunInstances"}),
         ("ec2:DescribeInstances", "*"),
+        ("ec2:DescribeSpotPriceHistory", "*"),
+        (run, f"{EC2}:spot-instances-request/*"),
+        ("s3:GetObject", f"{ARTIFACTS}/prices/{REGION}.json"),
+    )
+    yield from _ask(
+        MANAGER,
+        "prices are read, not written, and nothing else of the artifacts",
+        False,
+        ("s3:GetObject", f"{ARTIFACTS}/bundles/x.zip"),
+        ("s3:PutObject", f"{ARTIFACTS}/prices/{REGION}.json"),
+        question=33,
     )
     yield from _ask(
         MANAGER,
@@ -842,6 +886,8 @@ def _control_plane() -> Iterator[Row]:
             "follows every instance of the platform to its end",
             True,
             ("ec2:DescribeInstances", "*"),
+            ("ec2:DescribeSpotPriceHistory", "*"),
+            ("s3:GetObject", f"{ARTIFACTS}/prices/{REGION}.json"),
             ("ec2:TerminateInstances", f"{EC2}:instance/i-1", OURS),
             ("dynamodb:UpdateItem", f"{TABLE}/neurocaas-ledger"),
             ("dynamodb:Query", f"{TABLE}/neurocaas-ledger/index/open"),
@@ -881,6 +927,9 @@ def _control_plane() -> Iterator[Row]:
             ("s3:PutObject", f"{OTHER_BUCKET}/logs/lab/i-1.json"),
             ("s3:DeleteObject", f"{OTHER_BUCKET}/logs/active/i-1.json"),
             ("s3:PutBucketPolicy", BUCKET),
+            ("s3:GetObject", f"{ARTIFACTS}/bundles/x.zip"),
+            ("s3:DeleteObject", f"{ARTIFACTS}/prices/{REGION}.json"),
+            ("s3:PutObject", f"{ARTIFACTS}/bundles/x.zip"),
             question=33,
         )
         yield from _ask(
@@ -921,6 +970,25 @@ def _control_plane() -> Iterator[Row]:
             ("sns:Subscribe", TOPIC),
             question=32,
         )
+    prices, budget = f"{ARTIFACTS}/prices/{REGION}.json", f"arn:aws:ssm:{REGION}:{ACCOUNT}:parameter"
+    yield from _ask(
+        SWEEPER,
+        "keeps the price list, and sees budgets",
+        True,
+        ("pricing:GetProducts", "*"),
+        ("s3:PutObject", prices),
+        ("ssm:GetParameters", f"{budget}/neurocaas/budgets/lab/spikes"),
+    )
+    yield from _ask(
+        SWEEPER,
+        "asks for prices only, and changes no budget",
+        False,
+        ("pricing:GetPriceListFileUrl", "*"),
+        ("ssm:GetParameters", f"{budget}/another"),
+        ("ssm:PutParameter", f"{budget}/neurocaas/budgets/lab/spikes"),
+        question=32,
+    )
+    yield from _ask(MONITOR, "the price list is the sweeper's", False, ("s3:PutObject", prices), question=33)
     yield from _ask(
         POST,
         "reads what a job left, and may submit a job of its own",

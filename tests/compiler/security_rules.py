@@ -13,7 +13,7 @@ from typing import Any
 Resources = Mapping[str, dict[str, Any]]
 Rule = Callable[[Resources], Iterator[str]]
 
-READING_WITHOUT_RESOURCE = {"ec2:DescribeInstances"}
+READING_WITHOUT_RESOURCE = {"ec2:DescribeInstances", "ec2:DescribeSpotPriceHistory", "pricing:GetProducts"}
 """Actions for which AWS knows no resource: they may have `*`, and only read."""
 CLOSED = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
 POLICY_HOLDERS = ("AWS::IAM::Role", "AWS::IAM::Group", "AWS::IAM::User", "AWS::IAM::ManagedPolicy")
@@ -75,10 +75,19 @@ def scoped_pass_role(resources: Resources) -> Iterator[str]:
         )
 
 
+JOB_MANAGER = r"arn:aws:iam::[0-9]{12}:role/neurocaas/neurocaas-submit-[a-z0-9*-]+"
+
+
 def named_trust(resources: Resources) -> Iterator[str]:
-    """A role is taken by one service of AWS."""
+    """A role is taken by one service of AWS; a group's role by job managers as well, told by a condition."""
     for name, held in of(resources, "AWS::IAM::Role"):
         for statement in held["AssumeRolePolicyDocument"]["Statement"]:
+            told = statement.get("Condition", {}).get("ArnLike", {}).get("aws:PrincipalArn", [])
+            if held.get("Path") == "/neurocaas/instances/" and told:
+                yield from (
+                    f"{name} can be taken by {who}" for who in listed(told) if not re.fullmatch(JOB_MANAGER, who)
+                )
+                continue
             service = statement["Principal"].get("Service") if isinstance(statement["Principal"], dict) else None
             if service not in ("ec2.amazonaws.com", "lambda.amazonaws.com") or statement["Action"] != "sts:AssumeRole":
                 yield f"{name} can be taken by {statement['Principal']}"

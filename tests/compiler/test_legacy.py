@@ -36,7 +36,7 @@ BLUEPRINTS = {
     "demonstration": Verdict(("B204", "B203")),
     "develop-with-dead-step": Verdict(("B203",)),
     "eight-values": Verdict(("B204", "B202", "B205"), ("B205",)),
-    "ensemble": Verdict(("B203",), ("B203",)),
+    "ensemble": Verdict(("N202", "N201")),
     "from-the-developer-tool": Verdict(("B108",) * 6),
     "generation-before": Verdict(("N202", "N201")),
     "graphics": Verdict(("B203",)),
@@ -61,7 +61,7 @@ BLUEPRINTS = {
     "unquoted": Verdict(("B202",)),
     "user-test": Verdict(("B204", "B105"), ("B105",)),
     "web-stack": Verdict(("N201",)),
-    "widefield": Verdict(("B203",), ("B203",)),
+    "widefield": Verdict(("N201",)),
     "zero-and-false": Verdict(("N201",)),
 }
 PROFILES = {

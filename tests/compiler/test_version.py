@@ -68,6 +68,7 @@ def test_commit_and_image_do_not_count_in_the_id() -> None:
         {"VOLUME_SIZE": 60},
         {"AMI": ENVIRONMENT[:-1] + "1"},
         {"COMMAND": "run {}"},
+        {"SPOT": "save"},
     ],
 )
 def test_everything_a_run_depends_on_counts(change: dict[str, Any]) -> None:

@@ -84,7 +84,11 @@ MACHINES = (
     "An instance is a process tree in the strongest sandbox that works on the computer: bubblewrap, a user namespace, "
     "Landlock, or a plain process. Which one is in every dataset's STATUS object. The last is not a sandbox.",
     "At most as many instances run at once as there are cores; the others stay `pending`, first come, first served.",
-    "Instances share the computer's network with loopback. Security groups are recorded, not enforced.",
+    "An instance whose recipe asks for no network reaches the cloud and nothing else, where the sandbox can shut it "
+    "off; others share the computer's network. On AWS HTTPS goes out whatever the recipe says. Security groups are "
+    "recorded, not enforced.",
+    "Image Builder builds on this computer, from the environment's archive and with the code of "
+    "`ncap environment build`; the component's commands are not run.",
     "An instance has the memory of its type, or the computer's if that is smaller; a watchdog kills its largest "
     "process.",
     "Volumes are folders; their sizes are recorded, not enforced.",

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from tests.fakes.memory import check_arguments
 
 REGION = "us-east-1"
+ZONE = "us-east-1a"
 Fault = Callable[[int, str, str], None]
 
 
@@ -50,8 +51,14 @@ class FakeSession:
         self.launch_times: dict[str, datetime] = {}
         self.end_times: dict[str, datetime] = {}
         self.hidden: set[str] = set()
+        self.spot: set[str] = set()
+        self.spot_refusal: str | None = None
+        self.spot_prices: dict[tuple[str, str], str] = {}
+        self.taken_back: set[str] = set()
+        self.products: list[str] = []
+        self.region_name = REGION
 
-    def client(self, service: str, config: object = None) -> Any:
+    def client(self, service: str, config: object = None, region_name: str = REGION) -> Any:
         return _Client(self, service)
 
     def run(self, service: str, operation: str, call: Callable[[], Any]) -> Any:
@@ -89,6 +96,8 @@ class _Client:
             ("ec2", "run_instances"): _run_instances,
             ("ec2", "describe_instances"): _describe_instances,
             ("ec2", "terminate_instances"): _terminate_instances,
+            ("ec2", "describe_spot_price_history"): _spot_prices,
+            ("pricing", "get_products"): _products,
             ("lambda", "invoke"): _record_invoke,
             ("sns", "publish"): _record_publish,
         }.get((self._service, operation))
@@ -127,7 +136,8 @@ def _run_instances(session: FakeSession, arguments: dict[str, Any]) -> Any:
     if known and known[0] != arguments:
         raise refuse("RunInstances", "IdempotentParameterMismatch")
     if not known:
-        if code := session.refusals.get(arguments["InstanceType"]):
+        is_spot = "InstanceMarketOptions" in arguments
+        if code := session.spot_refusal if is_spot else session.refusals.get(arguments["InstanceType"]):
             raise refuse("RunInstances", code)
         if len(arguments["UserData"].encode()) > 16 * 1024:
             raise refuse("RunInstances", "InvalidParameterValue", "user data is limited to 16384 bytes")
@@ -136,6 +146,7 @@ def _run_instances(session: FakeSession, arguments: dict[str, Any]) -> Any:
         made = [item["InstanceId"] for item in session.backend("ec2").run_instances(**real)["Instances"]]
         session.launches.append(arguments)
         session.launch_times |= dict.fromkeys(made, session.clock())
+        session.spot |= set(made) if is_spot else set()
         known = session.tokens[arguments["ClientToken"]] = (copy.deepcopy(arguments), made)
     found = session.backend("ec2").describe_instances(InstanceIds=known[1])
     items = [item for group in found["Reservations"] for item in group["Instances"]]
@@ -146,6 +157,8 @@ def _granted(session: FakeSession, arguments: dict[str, Any]) -> int:
     """How many of the instances asked for there are, by type and subnet where that is told."""
     wanted: int = arguments["MaxCount"]
     place = arguments["InstanceType"], arguments.get("SubnetId", "")
+    if "InstanceMarketOptions" in arguments:
+        place = arguments["InstanceType"], f"spot {arguments.get('SubnetId', '')}".strip()
     free = session.capacity.get(place)
     if free is not None:
         if free < arguments["MinCount"]:
@@ -174,9 +187,36 @@ def _terminate_instances(session: FakeSession, arguments: dict[str, Any]) -> Any
 def _corrected(session: FakeSession, item: dict[str, Any]) -> dict[str, Any]:
     instance = item["InstanceId"]
     item["LaunchTime"] = session.launch_times.get(instance, item["LaunchTime"])
+    item["Placement"] = {"AvailabilityZone": ZONE}
+    if instance in session.spot:
+        item["InstanceLifecycle"] = "spot"
     if instance in session.end_times:
+        if instance in session.taken_back:
+            code = "Server.SpotInstanceTermination"
+            item["StateReason"] = {"Code": code, "Message": f"{code}: Spot instance termination"}
+            return item
         item["StateTransitionReason"] = f"User initiated ({session.end_times[instance]:%Y-%m-%d %H:%M:%S} GMT)"
     return item
+
+
+def _spot_prices(session: FakeSession, arguments: dict[str, Any]) -> Any:
+    check_arguments("ec2", "describe_spot_price_history", arguments)
+    kinds = arguments.get("InstanceTypes")
+    history = [
+        {"InstanceType": kind, "AvailabilityZone": zone, "SpotPrice": usd}
+        for (kind, zone), usd in session.spot_prices.items()
+        if not kinds or kind in kinds
+    ]
+    start = int(arguments.get("NextToken", 0))  # pages of two, so that whoever reads has to go on
+    more = {"NextToken": str(start + 2)} if len(history) > start + 2 else {}
+    return {"SpotPriceHistory": history[start : start + 2], **more}
+
+
+def _products(session: FakeSession, arguments: dict[str, Any]) -> Any:
+    check_arguments("pricing", "get_products", arguments)
+    start = int(arguments.get("NextToken", 0))
+    more = {"NextToken": str(start + 2)} if len(session.products) > start + 2 else {}
+    return {"PriceList": session.products[start : start + 2], **more}
 
 
 def _record_invoke(session: FakeSession, arguments: dict[str, Any]) -> Any:

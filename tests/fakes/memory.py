@@ -28,19 +28,55 @@ def _error(operation: str, code: str) -> ClientError:
 
 
 class Objects:
-    """The calls of an S3 client, on versioned buckets."""
+    """The calls of an S3 client, on versioned buckets that are there when they are first used, or `gone`."""
 
     def __init__(self) -> None:
-        self._versions: dict[str, list[tuple[str, bytes | None]]] = {}
-        self._keys: list[str] = []
         self._numbers = itertools.count(1)
-        self.bytes_written = 0
+        self._buckets: dict[str, _Bucket] = {}
+        self.gone: set[str] = set()
+
+    def bucket(self, name: str) -> _Bucket:
+        if name in self.gone:
+            raise _error("Any", "NoSuchBucket")
+        return self._buckets.setdefault(name, _Bucket(self._numbers))
+
+    @property
+    def bytes_written(self) -> int:
+        return sum(bucket.bytes_written for bucket in self._buckets.values())
 
     def create_bucket(self, **_: Any) -> Any:
         return {}
 
     def put_bucket_versioning(self, **_: Any) -> Any:
         return {}
+
+    def put_object(self, **request: Any) -> Any:
+        return self.bucket(request["Bucket"]).put_object(**request)
+
+    def get_object(self, **request: Any) -> Any:
+        return self.bucket(request["Bucket"]).get_object(**request)
+
+    def head_object(self, **request: Any) -> Any:
+        return self.bucket(request["Bucket"]).head_object(**request)
+
+    def delete_object(self, **request: Any) -> Any:
+        return self.bucket(request["Bucket"]).delete_object(**request)
+
+    def list_objects_v2(self, **request: Any) -> Any:
+        return self.bucket(request["Bucket"]).list_objects_v2(**request)
+
+    def list_object_versions(self, **request: Any) -> Any:
+        return self.bucket(request["Bucket"]).list_object_versions()
+
+
+class _Bucket:
+    """One bucket's objects."""
+
+    def __init__(self, numbers: itertools.count[int]) -> None:
+        self._versions: dict[str, list[tuple[str, bytes | None]]] = {}
+        self._keys: list[str] = []
+        self._numbers = numbers
+        self.bytes_written = 0
 
     def put_object(self, **request: Any) -> Any:
         key, body = request["Key"], request["Body"]
@@ -97,7 +133,7 @@ class Objects:
             found.append({"Key": key, "ETag": _etag(body), "Size": len(body)})
         return {"Contents": found, "IsTruncated": False}
 
-    def list_object_versions(self, **_: Any) -> Any:
+    def list_object_versions(self) -> Any:
         return {
             "Versions": [
                 {"Key": key, "VersionId": name}

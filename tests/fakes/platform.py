@@ -17,6 +17,7 @@ import instance_monitor
 import submit_start
 from jobmanager.aws import Gateway
 from jobmanager.expressions import from_item
+from jobmanager.pricing import PricePlace
 from jobmanager.services import Services, make_services
 from jobmanager.sweeping import sweep
 from tests.fakes.aws_session import FakeSession, real_client
@@ -94,6 +95,7 @@ class FakePlatform:
     session: FakeSession
     image: str
     subnets: tuple[str, ...] = ()
+    price_place: PricePlace | None = None
 
     def __post_init__(self) -> None:
         self.services = self.fresh_services()
@@ -101,7 +103,7 @@ class FakePlatform:
     def fresh_services(self) -> Services:
         """Services of a process that has just started."""
         gateway = Gateway(self.session, sleep=lambda _: None)
-        return make_services(TABLE, topic=TOPIC, gateway=gateway, clock=self.clock)
+        return make_services(TABLE, topic=TOPIC, gateway=gateway, clock=self.clock, price_place=self.price_place)
 
     # What a member does
 
@@ -167,6 +169,18 @@ class FakePlatform:
         event = event_file("ec2_running") | {"time": self.clock.text}
         event["detail"] = {"instance-id": instance, "state": state}
         instance_monitor.run(event, self.services)
+
+    def warn(self, instance: str) -> None:
+        """The warning that AWS takes an instance back arrives."""
+        event = event_file("ec2_running") | {"time": self.clock.text}
+        event["detail-type"] = "EC2 Spot Instance Interruption Warning"
+        event["detail"] = {"instance-id": instance, "instance-action": "terminate"}
+        instance_monitor.run(event, self.services)
+
+    def take_back(self, instance: str) -> None:
+        """AWS ends a spot instance; no event yet."""
+        self.session.taken_back.add(instance)
+        self.vanish(instance)
 
     def report(self, instance: str, *, job: str, label: str = "x.csv", group: str = GROUP, **fields: Any) -> None:
         """The instance writes its STATUS object."""

@@ -211,6 +211,7 @@ def test_faults_are_armed_by_root_only(inventory: Inventory) -> None:
         {"kind": "capacity", "times": 0},
         {"kind": "capacity", "types": "m7i.large"},
         {"kind": "capacity", "zones": ["mars-1a"]},
+        {"kind": "capacity", "market": "used"},
         {"kind": "lose"},
         {"kind": "interrupt", "instance": "i-0123456789abcdef0", "after": -1},
     ],
@@ -225,7 +226,7 @@ def test_the_command_arms_lists_and_clears(
 ) -> None:
     monkeypatch.setenv("NEUROCAAS_HOME", str(inventory.folder))
     words = ["local", "fault", "--name", "inventory", "--output", "json"]
-    zone = ["--type", "m7i.large", "--zone", "us-east-1a", "--times", "2"]
+    zone = ["--type", "m7i.large", "--zone", "us-east-1a", "--market", "spot", "--times", "2"]
     assert main([*words, "capacity", *zone]) == 0
     armed = json.loads(capsys.readouterr().out)["faults"]
     assert armed == [
@@ -235,6 +236,7 @@ def test_the_command_arms_lists_and_clears(
             "times": 2,
             "types": ["m7i.large"],
             "zones": ["us-east-1a"],
+            "market": "spot",
         }
     ]
     assert main([*words, "clear"]) == 0

@@ -264,7 +264,16 @@ def test_a_launch_is_described_with_everything_it_asked_for(cloud: Cloud) -> Non
         ({"MetadataOptions": {"HttpTokens": "optional"}}, "InvalidParameterValue"),
         ({"KeyName": "mine"}, "UnsupportedOperation"),
         ({"NetworkInterfaces": [{"DeviceIndex": 0}]}, "UnsupportedOperation"),
-        ({"InstanceMarketOptions": {"MarketType": "spot"}}, "UnsupportedOperation"),
+        ({"InstanceMarketOptions": {"MarketType": "capacity-block"}}, "InvalidParameterValue"),
+        ({"InstanceMarketOptions": {"SpotOptions": {"SpotInstanceType": "one-time"}}}, "InvalidParameterCombination"),
+        (
+            {"InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": {"SpotInstanceType": "persistent"}}},
+            "UnsupportedOperation",
+        ),
+        (
+            {"InstanceMarketOptions": {"MarketType": "spot", "SpotOptions": {"MaxPrice": "0.01"}}},
+            "UnsupportedOperation",
+        ),
         ({"Monitoring": {"Enabled": True}}, "UnsupportedOperation"),
         ({"BlockDeviceMappings": [{"DeviceName": "/dev/xvda", "VirtualName": "x"}]}, "UnsupportedOperation"),
         (

@@ -12,6 +12,7 @@ from botocore.serialize import create_serializer
 
 from ncap_iac.local.queryapi import Codec, Reply
 from ncap_iac.local.queryencode import EncodeError
+from ncap_iac.local.restjson import Line
 from ncap_iac.local.service import ServiceError
 
 MOMENT = datetime(2025, 3, 1, 12, 30, 15, 250_000, UTC)
@@ -29,7 +30,7 @@ def wire(codec: Codec, operation: str, parameters: dict[str, Any]) -> tuple[byte
 def read_back(service: str, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
     codec = Codec(service)
     body, target = wire(codec, operation, parameters)
-    name, decoded = codec.decode(body, target=target)
+    name, decoded = codec.decode(body, Line(target=target))
     assert name == operation
     return decoded
 
@@ -54,7 +55,7 @@ def answered(service: str, operation: str, answer: dict[str, Any]) -> dict[str, 
 
 def refusal(service: str, body: bytes, target: str = "") -> ServiceError:
     with pytest.raises(ServiceError) as caught:
-        Codec(service).decode(body, target=target)
+        Codec(service).decode(body, Line(target=target))
     return caught.value
 
 

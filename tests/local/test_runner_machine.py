@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ncap_iac.environments.offline import OFFLINE_VARIABLES
 from ncap_iac.local.runner.firmware import remove_tree
 from ncap_iac.local.runner.isolation import Isolation, strongest_isolation
 from ncap_iac.local.runner.order import Cause, Rung
@@ -70,6 +71,7 @@ def test_a_machine_gets_only_the_environment_variables_of_the_contract(
     _, console = room.run("#!/bin/sh\nenv | sed 's/=.*//' | sort\n")
     names = set(console.splitlines()) - {"PWD", "OLDPWD", "SHLVL", "_"}
     expected = {"AWS_REGION", "HOME", "LANG", "NEUROCAAS_IMAGE", "NEUROCAAS_ISOLATION", "PATH", "TMPDIR"}
+    expected |= set(OFFLINE_VARIABLES)
     assert {name for name in names if not name.startswith("[machine]")} == expected
 
 

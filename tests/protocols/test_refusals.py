@@ -43,7 +43,7 @@ def _assert_refused(platform: FakePlatform, job: str, *words: str, group: str = 
         ({"version": "v-ffffffffffffffff"}, "version 'v-ffffffffffffffff' of this analysis does not exist"),
         ({"version": "../secret"}, "version '../secret' of this analysis does not exist"),
         ({"dataname": "lab2/inputs/x.csv"}, "it belongs to another group"),
-        ({"resultpath": "s3://other/place"}, "'resultpath' is not offered in this release"),
+        ({"resultpath": "other/place"}, "it must be an address of the form s3://bucket/prefix"),
     ],
 )
 def test_what_a_submission_may_not_say(platform: FakePlatform, fields: dict[str, Any], words: str) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 PROTOCOLS = Path(__file__).resolve().parents[2] / "protocols"
 BUCKET = "lds"
@@ -49,13 +49,17 @@ class Store:
 
 
 class S3Front(BaseHTTPRequestHandler):
-    """GetObject, HeadObject and PutObject with their conditions."""
+    """GetObject, HeadObject and PutObject with their conditions, and ListObjectVersions."""
 
     protocol_version = "HTTP/1.1"
     store: Store
 
     def do_GET(self) -> None:
         key = self._key()
+        asked = parse_qs(urlsplit(self.path).query, keep_blank_values=True)
+        if "versions" in asked:
+            self._answer(200, self._versions(asked["prefix"][0]))
+            return
         wanted = self.headers.get("If-Match", "").strip('"')
         if key not in self.store.objects:
             self._answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
@@ -82,6 +86,14 @@ class S3Front(BaseHTTPRequestHandler):
                 self.store.labels[key] = {k.lower(): v for k, v in self.headers.items() if k.lower().startswith(prefix)}
                 self.store.writes.append((key, body))
                 self._answer(200, b"", key)
+
+    def _versions(self, prefix: str) -> bytes:
+        found = "".join(
+            f"<Version><Key>{quote(key)}</Key><IsLatest>true</IsLatest><VersionId>null</VersionId></Version>"
+            for key in sorted(self.store.objects)
+            if key.startswith(prefix)
+        )
+        return f"<ListVersionsResult><EncodingType>url</EncodingType>{found}</ListVersionsResult>".encode()
 
     def _key(self) -> str:
         return unquote(urlsplit(self.path).path).removeprefix(f"/{BUCKET}/")

@@ -50,7 +50,7 @@ def test_the_status_has_the_fields_of_the_contract_in_their_order(run: Rig) -> N
     perform(run)
     status = run.store.document(STATUS)
     contract = "instance command input status reason memory_usage cpu_usage job_start job_finish std"
-    additions = "attempt failure message disk_usage environment isolation"
+    additions = "attempt failure message disk_usage environment isolation spot"
     assert list(status) == f"{contract} {additions}".split()
     assert status["status"] == "SUCCESS"
     assert status["reason"] == 0
@@ -122,10 +122,10 @@ def test_what_a_workflow_leaves_running_is_ended_with_it(run: Rig) -> None:
 
 
 def test_output_that_is_not_utf8_is_shown_with_replacements(run: Rig) -> None:
-    run.analysis(r"printf 'caf\351 10\r20\r\nend'")
+    run.analysis(r"printf '10\rcaf\351 20\r\nend'")
     assert perform(run) == 0
-    assert run.store.document(STATUS)["std"] == {"0": "caf� 10\n", "1": "20\n", "2": "end\n"}
-    assert run.store.objects[f"{JOB}/logs/x.csv_log.txt"] == b"caf\xe9 10\r20\r\nend"
+    assert run.store.document(STATUS)["std"] == {"0": "caf� 20\n", "1": "end\n"}
+    assert run.store.objects[f"{JOB}/logs/x.csv_log.txt"] == b"10\rcaf\xe9 20\r\nend"
 
 
 def test_a_chatty_run_shows_its_end_and_stores_its_whole_log(run: Rig) -> None:

@@ -24,11 +24,25 @@ def tail_of(*chunks: bytes) -> Tail:
 
 
 def test_line_ends_of_all_kinds_count_once_wherever_the_reads_split_them() -> None:
-    text = b"a\r\nb\rc\n\nd"
+    text = b"a\r\nb\rc\n\nd\r\r\n\re\r"
     whole = tail_of(text).numbered()
-    assert list(whole.values()) == ["a\n", "b\n", "c\n", "\n", "d\n"]
+    assert list(whole.values()) == ["a\n", "c\n", "\n", "d\n", "e\n"]
     for cut in range(len(text) + 1):
         assert tail_of(text[:cut], text[cut:]).numbered() == whole
+
+
+def test_a_progress_bar_is_one_line_with_its_last_state() -> None:
+    states = b"".join(b"\r%3d%%|####" % percent for percent in range(101))
+    tail = Tail()
+    tail.feed(b"before\n" + states[:500])
+    assert list(tail.numbered()) == ["0", "1"]
+    assert list(tail_of(b"before\n", states, b"\nafter\n").numbered().values()) == [
+        "before\n",
+        "100%|####\n",
+        "after\n",
+    ]
+    drawn_after = b"".join(b"%3d%%\r" % percent for percent in range(101))
+    assert list(tail_of(drawn_after).numbered().values()) == ["100%\n"]
 
 
 def test_a_character_split_between_two_reads_is_whole() -> None:

@@ -17,6 +17,7 @@ from ncap_compiler.errors import DocumentError, Notice
 from ncap_compiler.ignored import BLUEPRINT_FIELDS, CONFIG, GROUPS, IgnoredField, ignored_fields
 from ncap_compiler.notices import blueprint_notices
 from ncap_compiler.shapes import check_shape
+from ncap_compiler.steps import Step, dump_steps, next_analyses, read_steps
 from ncap_compiler.values import dollars, put_at, text_or_none, texts, whole
 
 
@@ -45,6 +46,8 @@ class Hardware:
     max_dataset_size_gb: int
     volume_size_gib: int
     submit_timeout_s: int
+    spot: str = defaults.SPOT
+    """When jobs may run on spot instances: one of `defaults.SPOT_POLICIES`."""
 
     @property
     def environment_name(self) -> str | None:
@@ -76,6 +79,7 @@ class Blueprint:
     post_trigger: str
     hardware: Hardware
     groups: tuple[BlueprintGroup, ...]
+    steps: tuple[Step, ...]
     retention_days: int | None
     schema: str | None
     ignored: tuple[IgnoredField, ...]
@@ -90,6 +94,11 @@ class Blueprint:
     def group_names(self) -> tuple[str, ...]:
         """The groups that may use the analysis."""
         return tuple(group.name for group in self.groups)
+
+    @property
+    def next_analyses(self) -> tuple[str, ...]:
+        """The analyses its steps hand results to."""
+        return next_analyses(self.steps)
 
 
 def load_blueprint(text: str, *, file: str) -> Blueprint:
@@ -124,6 +133,8 @@ def dump_blueprint(blueprint: Blueprint) -> str:
     root["UXData"] = {
         "Affiliates": [{"AffiliateName": group.name, "UserNames": list(group.members)} for group in blueprint.groups]
     }
+    if blueprint.steps:
+        root["Steps"] = dump_steps(blueprint.steps)
     if blueprint.retention_days is not None:
         root["Retention"] = blueprint.retention_days
     for unused in blueprint.ignored:
@@ -148,6 +159,7 @@ def _dump_hardware(hardware: Hardware) -> dict[str, Json]:
         "MAX_DATASET_SIZE": hardware.max_dataset_size_gb,
         "VOLUME_SIZE": hardware.volume_size_gib,
         "EXECUTION_TIMEOUT": hardware.submit_timeout_s,
+        "SPOT": hardware.spot,
     }
 
 
@@ -170,6 +182,7 @@ def _blueprint(document: Document) -> Blueprint:
         post_trigger=text_or_none(document.get("/Lambda/PostTrigger")) or defaults.POST_TRIGGER,
         hardware=_hardware(document),
         groups=_groups(document),
+        steps=read_steps(document),
         retention_days=whole(retention, 0) if retention is not None else None,
         schema=text_or_none(root.get("$schema")),
         ignored=ignored,
@@ -196,6 +209,7 @@ def _hardware(document: Document) -> Hardware:
         max_dataset_size_gb=whole(config.get("MAX_DATASET_SIZE"), defaults.MAX_DATASET_SIZE_GB),
         volume_size_gib=whole(config.get("VOLUME_SIZE"), defaults.VOLUME_SIZE_GIB),
         submit_timeout_s=whole(config.get("EXECUTION_TIMEOUT"), defaults.SUBMIT_TIMEOUT_S),
+        spot=text_or_none(config.get("SPOT")) or defaults.SPOT,
     )
 
 

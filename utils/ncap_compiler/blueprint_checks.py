@@ -7,21 +7,20 @@ here builds values.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from ncap_compiler import defaults, names
 from ncap_compiler.document import Document, Json, did_you_mean
 from ncap_compiler.errors import Problem
 from ncap_compiler.ignored import CONFIG, GROUPS
-from ncap_compiler.values import PLACEHOLDER, VALUES, texts
+from ncap_compiler.step_checks import check_steps
+from ncap_compiler.values import PLACEHOLDER, VALUES, WIDEFIELD_VALUES, texts
 
 DEVELOPER_NOTES = ("container_history", "image_history", "script", "localenv", "remote_hist", "develop_history")
 """Fields the predecessor's developer tool wrote into blueprints for itself."""
 
 REFUSED_FIELDS: dict[str, str] = {
-    "/Steps": "Analyses of several steps are not carried out yet; deploy each step as a blueprint of its own.",
-    "/SPOT": "Spot instances are not used yet; remove the field, jobs then run on demand.",
-    f"{CONFIG}/SPOT": "Spot instances are not used yet; remove the field, jobs then run on demand.",
+    "/SPOT": "Move it into LambdaConfig, beside INSTANCE_TYPE.",
     **{
         f"/{name}": "The predecessor's developer tool kept notes here; `ncap blueprint migrate` moves them aside."
         for name in DEVELOPER_NOTES
@@ -33,7 +32,7 @@ _ORDER = f"{', '.join(VALUES[:-1])} and {VALUES[-1]}"
 
 
 _ROLE_OVERHEAD = len('"arn:aws-us-gov:iam::000000000000:role/neurocaas/instances/",')
-_ROLE_CHARACTERS = 9 * 6_000
+ROLE_CHARACTERS = 9 * 6_000
 """Of the ten policies of 6,144 characters a role takes (IAM quotas), what is left for the roles it may pass on."""
 
 
@@ -64,12 +63,9 @@ def _check_handler(document: Document) -> Iterator[Problem]:
     if not isinstance(handler, str) or handler in defaults.HANDLERS or handler in defaults.EARLIER_HANDLERS:
         return
     today = defaults.HANDLERS[0]
-    if reason := defaults.REFUSED_HANDLERS.get(handler):
-        hint = f"With `{today}` and a command of four values every dataset is analysed on its own."
-    else:
-        reason = "there is no such handler in the protocols folder"
-        hint = did_you_mean(handler, defaults.HANDLERS) or f"Use `{today}`."
-    yield document.problem("B203", "/Lambda/Handler", f"`{handler}` cannot be used: {reason}", hint)
+    message = f"`{handler}` cannot be used: there is no such handler in the protocols folder"
+    hint = did_you_mean(handler, defaults.HANDLERS) or f"Use `{today}`."
+    yield document.problem("B203", "/Lambda/Handler", message, hint)
 
 
 def _check_post_handler(document: Document) -> Iterator[Problem]:
@@ -130,6 +126,12 @@ def _check_command(document: Document) -> Iterator[Problem]:
 def _check_placeholders(document: Document, pointer: str, command: str) -> Iterator[Problem]:
     """Protocols of earlier generations filled in other values: which ones, a machine cannot know."""
     handler, count = document.get("/Lambda/Handler"), command.count(PLACEHOLDER)
+    if handler == defaults.WIDEFIELD_HANDLER:
+        if count > len(WIDEFIELD_VALUES):
+            message = f"the command has {count} `{PLACEHOLDER}`; this protocol has {len(WIDEFIELD_VALUES)} values"
+            hint = f"They are {', '.join(WIDEFIELD_VALUES[:-1])} and {WIDEFIELD_VALUES[-1]}."
+            yield document.problem("B205", pointer, message, hint)
+        return
     if isinstance(handler, str) and handler in defaults.EARLIER_HANDLERS and count != len(VALUES):
         message = (
             f"the command has {count} `{PLACEHOLDER}`, as an early generation of `{handler}` filled them in; "
@@ -163,14 +165,19 @@ def _check_groups(document: Document) -> Iterator[Problem]:
     listed = [
         group.get("AffiliateName") for group in (groups if isinstance(groups, list) else []) if isinstance(group, dict)
     ]
-    length = sum(len(names.instance_role(name)) + _ROLE_OVERHEAD for name in listed if isinstance(name, str))
-    if length > _ROLE_CHARACTERS:
+    length = roles_length([name for name in listed if isinstance(name, str)])
+    if length > ROLE_CHARACTERS:
         message = (
             f"the names of the roles of these {len(listed)} groups take {length:,} characters; the policies of the "
-            f"job manager, which may start instances with these roles only, hold {_ROLE_CHARACTERS:,}"
+            f"job manager, which may start instances with these roles only, hold {ROLE_CHARACTERS:,}"
         )
         hint = "Give groups shorter names, or deploy the analysis a second time under another PipelineName."
         yield document.problem("B211", GROUPS, message, hint)
+
+
+def roles_length(groups: Sequence[str]) -> int:
+    """Characters the names of these groups' instance roles take in a policy that lists them."""
+    return sum(len(names.instance_role(name)) + _ROLE_OVERHEAD for name in groups)
 
 
 def check_group_names(document: Document, groups: Json, bad_id: str, collision_id: str) -> Iterator[Problem]:
@@ -225,4 +232,5 @@ _CHECKS: tuple[Callable[[Document], Iterator[Problem]], ...] = (
     _check_command,
     _check_settings,
     _check_groups,
+    check_steps,
 )

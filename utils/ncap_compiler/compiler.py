@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ncap_compiler import names
 from ncap_compiler.blueprint import Blueprint
@@ -17,6 +18,9 @@ from ncap_compiler.placement import Weight, place
 from ncap_compiler.profile import Group, Profile
 from ncap_compiler.template import render_structure, render_template
 from ncap_compiler.version import version_document
+
+if TYPE_CHECKING:
+    from ncap_compiler.stacks.environment import EnvironmentBuild
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -92,6 +96,13 @@ def compile_users(
         structure = build_users(groups, everyone=everyone, number=number, stack=stack)
         found.append(CompiledUsers(stack, number, render_template(structure, stack=stack), held))
     return tuple(found)
+
+
+def compile_environment(build: EnvironmentBuild) -> str:
+    """The template of the stack that makes the AMIs of one environment. Raises DocumentError over AWS's limits."""
+    from ncap_compiler.stacks.environment import build_environment
+
+    return render_template(build_environment(build), stack=build.stack)
 
 
 def groups_in(template: Mapping[str, Json]) -> tuple[str, ...]:

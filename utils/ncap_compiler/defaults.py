@@ -25,6 +25,9 @@ MAX_COST_USD = "300"
 """Budget of a group for an analysis when no budget parameter exists."""
 MAX_DURATION_MINUTES = 720
 """Longest job when the blueprint states neither MAX_DURATION nor SSM_TIMEOUT."""
+SPOT_POLICIES = ("never", "save", "always")
+"""When jobs run on spot instances: not at all, those with `__duration__`, all that do not say otherwise."""
+SPOT = SPOT_POLICIES[0]
 MAX_DATASET_SIZE_GB = 100
 VOLUME_SIZE_GIB = 50
 
@@ -32,11 +35,20 @@ CODE_URI = "../../protocols"
 POST_TRIGGER = "end.txt"
 SUBMISSION_SUFFIX = "submit.json"
 
-HANDLERS = ("submit_start.handler_develop",)
+WIDEFIELD_HANDLER = "submit_start_legacy_wfield_preprocess.handler"
+"""The protocol of the widefield client: a folder of data and no timestamp; its command takes three values."""
+HANDLERS = ("submit_start.handler_develop", WIDEFIELD_HANDLER)
 """Job-manager protocols of this release."""
+
+ENSEMBLE_HANDLER = "submit_start.handler_ensemble"
+"""The ensemble protocol of earlier generations: today's, with a scatter before it."""
+ENSEMBLE_COPIES = "ensemble_size"
+ENSEMBLE_PARAMETER = "jobnb"
+"""The config's field with the number of models, and the one each model was told its number in."""
 
 EARLIER_HANDLERS: dict[str, str] = dict.fromkeys(
     (
+        ENSEMBLE_HANDLER,
         "submit_start.handler",
         "submit_start.handler_log",
         "submit_start.handler_log_dev",
@@ -45,14 +57,6 @@ EARLIER_HANDLERS: dict[str, str] = dict.fromkeys(
     HANDLERS[0],
 )
 """Protocols of earlier generations, read as today's where the command takes the same four values."""
-
-REFUSED_HANDLERS: dict[str, str] = {
-    "submit_start.handler_ensemble": "the job manager does not start ensembles yet",
-    "submit_start_legacy_wfield_preprocess.handler": (
-        "the job manager does not carry out the widefield protocol yet, whose command takes bucket, folder and file"
-    ),
-}
-"""Handlers existing documents name that this release does not have, with the reason."""
 
 MISSING_POST_HANDLERS = ("postprocess.epipostprocess",)
 """Post-processing functions existing documents name that were never there."""

@@ -23,6 +23,7 @@ from ncap_compiler.editing import Change, JsonText
 from ncap_compiler.errors import DocumentError, Problem
 from ncap_compiler.ignored import BLUEPRINT_FIELDS, CONFIG, GROUPS, PROFILE_FIELDS, Unused, ignored_fields
 from ncap_compiler.profile import load_profile
+from ncap_compiler.steps import STEPS, dump_steps, read_steps
 from ncap_compiler.values import PLACEHOLDER, VALUES, texts
 
 LEGACY = "Legacy"
@@ -305,8 +306,18 @@ def _map_handler(document: Document) -> Iterator[Upgrade]:
     today = defaults.EARLIER_HANDLERS.get(handler)
     if today and (not isinstance(command, str) or command.count(PLACEHOLDER) == len(VALUES)):
         yield _changed(document, "/Lambda/Handler", today, "the protocol of today takes the same four values")
+        if handler == defaults.ENSEMBLE_HANDLER:
+            yield _say_scatter(document)
     if (today or handler in defaults.HANDLERS) and isinstance(code, str) and code.rstrip("/") != defaults.CODE_URI:
         yield _changed(document, "/Lambda/CodeUri", defaults.CODE_URI, "the folder of today's protocols")
+
+
+def _say_scatter(document: Document) -> Upgrade:
+    """What the ensemble protocol did, as a step."""
+    steps, reason = dump_steps(read_steps(document)), "the models of an ensemble are a scatter"
+    if STEPS.removeprefix("/") in document.value:
+        return _changed(document, STEPS, steps, reason)
+    return Upgrade(Upgraded.ADDED, STEPS, None, steps, reason, behind="Lambda")
 
 
 def _take_out_dead_post_handler(document: Document) -> Iterator[Upgrade]:

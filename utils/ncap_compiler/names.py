@@ -32,6 +32,10 @@ EXPORT_SUBNETS = "neurocaas-subnets"
 
 STACK_TAG = "neurocaas:stack"
 ENVIRONMENT_TAG = "neurocaas:environment"
+DIGEST_TAG = "neurocaas:environment-digest"
+"""What makes an AMI usable: the digest of its environment's recipe, `sha256:…`."""
+CANDIDATE_TAG = "neurocaas:environment-candidate"
+"""The same of an AMI that has not passed the analysis's own sample yet."""
 
 MAX_IAM_NAME = 64
 """Characters of a Lambda function's, role's or user's name."""
@@ -85,6 +89,26 @@ def template_key(stack: str, sha256: str) -> str:
 def version_key(version_id: str) -> str:
     """Key of a version document in the analysis bucket."""
     return f"versions/{version_id}.json"
+
+
+def environment_stack(environment: str) -> str:
+    """Stack that builds the AMIs of `environment`."""
+    return f"neurocaas-environment-{environment}"
+
+
+def environment_archive_key(sha256: str) -> str:
+    """Key in the artifact bucket of the archive an AMI is built from."""
+    return f"environments/{sha256}.tar"
+
+
+def verification_prefix(environment: str) -> str:
+    """Where in the artifact bucket AMIs of `environment` are tried: samples, launch manifests, results."""
+    return f"verifications/{environment}/"
+
+
+def environment_build(environment: str, digest: str) -> str:
+    """Name of everything Image Builder has of one build; nothing it made is ever changed."""
+    return f"neurocaas-{environment}-{digest[:12]}"
 
 
 def submit_function(analysis: str) -> str:
@@ -165,6 +189,11 @@ def handover_key(member: str, access_key_id: str, number: int = 1) -> str:
 def budget_parameter(group: str, analysis: str) -> str:
     """SSM parameter with the budget of `group` for `analysis` (`TOTAL_BUDGET`: over all of them), in USD."""
     return f"/neurocaas/budgets/{group}/{analysis}"
+
+
+def version_parameter(analysis: str) -> str:
+    """SSM parameter with the version `analysis` serves by default, for the analyses that hand results to it."""
+    return f"/neurocaas/versions/{analysis}"
 
 
 def logical_id(kind: str, *parts: str) -> str:

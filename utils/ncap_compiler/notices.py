@@ -12,7 +12,7 @@ from ncap_compiler import defaults
 from ncap_compiler.document import Document, did_you_mean
 from ncap_compiler.errors import Notice
 from ncap_compiler.ignored import CONFIG, IgnoredField
-from ncap_compiler.values import PLACEHOLDER, VALUES
+from ncap_compiler.values import PLACEHOLDER, VALUES, WIDEFIELD_VALUES
 
 
 def blueprint_notices(document: Document, ignored: Sequence[IgnoredField]) -> tuple[Notice, ...]:
@@ -43,7 +43,8 @@ def _handler(document: Document) -> Iterator[Notice]:
     handler = document.get("/Lambda/Handler")
     if isinstance(handler, str) and handler in defaults.EARLIER_HANDLERS:
         today = defaults.EARLIER_HANDLERS[handler]
-        message = f"`{handler}` belonged to an earlier generation and is read as `{today}`"
+        with_it = " with a scatter over models" if handler == defaults.ENSEMBLE_HANDLER else ""
+        message = f"`{handler}` belonged to an earlier generation and is read as `{today}`{with_it}"
         yield document.notice("N202", "/Lambda/Handler", message, f"Write `{today}`, or let `migrate` do it.")
 
 
@@ -58,8 +59,10 @@ def _region(document: Document) -> Iterator[Notice]:
 
 def _command(document: Document) -> Iterator[Notice]:
     command = document.get(f"{CONFIG}/COMMAND")
-    if isinstance(command, str) and (count := command.count(PLACEHOLDER)) < len(VALUES):
-        left_out = ", ".join(VALUES[count:])
-        message = f"the command takes {count} of the {len(VALUES)} values; not given to it: {left_out}"
-        hint = f"Each `{PLACEHOLDER}` takes the next of {', '.join(VALUES)}."
+    is_widefield = document.get("/Lambda/Handler") == defaults.WIDEFIELD_HANDLER
+    values = WIDEFIELD_VALUES if is_widefield else VALUES
+    if isinstance(command, str) and (count := command.count(PLACEHOLDER)) < len(values):
+        left_out = ", ".join(values[count:])
+        message = f"the command takes {count} of the {len(values)} values; not given to it: {left_out}"
+        hint = f"Each `{PLACEHOLDER}` takes the next of {', '.join(values)}."
         yield document.notice("N204", f"{CONFIG}/COMMAND", message, hint)

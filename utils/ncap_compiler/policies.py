@@ -37,6 +37,9 @@ OWN_KEY_GIVEN = "OwnKeyGiven"
 MEMBER_FOLDERS = ("inputs", "configs", "submissions", "results")
 """Folders of a group its members see; `jobs` is the platform's."""
 
+DATA_FOLDERS = ("inputs", "configs", "results")
+"""Folders of a group that hold data of jobs."""
+
 LEDGER_ACTIONS = (
     "dynamodb:BatchGetItem",
     "dynamodb:BatchWriteItem",
@@ -100,7 +103,8 @@ def instance_policy(group: str, analyses: Sequence[str], *, further: bool = Fals
     """Instances working for `group`: read its data as it was submitted, write its results. Nothing else.
 
     Versions are listed to find the one a submission meant when a key was overwritten since. Results are read to see
-    whose a key is that is already taken. `further`: a policy beside a first one, for more analyses.
+    whose a key is that is already taken, and because they may be the data of another job; the widefield client looks
+    for its results below configs. `further`: a policy beside a first one, for more analyses.
     """
     buckets = tuple(bucket_arn(analysis) for analysis in analyses)
     readable = tuple(
@@ -108,21 +112,30 @@ def instance_policy(group: str, analyses: Sequence[str], *, further: bool = Fals
         for analysis in analyses
         for key in objects(analysis, f"{group}/inputs/*", f"{group}/configs/*", f"{group}/jobs/*", f"{group}/results/*")
     )
-    writable = tuple(key for analysis in analyses for key in objects(analysis, f"{group}/results/*"))
-    versions = (("StringLike", "s3:prefix", (f"{group}/inputs/*", f"{group}/configs/*")),)
+    writable = tuple(
+        key for analysis in analyses for key in objects(analysis, f"{group}/results/*", f"{group}/configs/*/results/*")
+    )
+    folders = (("StringLike", "s3:prefix", tuple(f"{group}/{name}/*" for name in DATA_FOLDERS)),)
     return policy_document(
         Statement("Read", ("s3:GetObject", "s3:GetObjectVersion"), readable),
-        Statement("FindVersions", ("s3:ListBucketVersions",), buckets, versions),
+        Statement("Find", ("s3:ListBucket", "s3:ListBucketVersions"), buckets, folders),
         Statement("WriteResults", ("s3:AbortMultipartUpload", "s3:PutObject"), writable),
         *(() if further else (_own_key("s3"),)),
     )
 
 
-def submit_policy(analysis: str, groups: Sequence[str], *, environment: str | None) -> dict[str, Json]:
+def submit_policy(
+    analysis: str,
+    groups: Sequence[str],
+    *,
+    environment: str | None,
+    all_roles: bool = False,
+) -> dict[str, Json]:
     """The job manager of `analysis`: its ledger items, its bucket, its instances.
 
     It may list its whole bucket: only then does S3 tell a missing key (404) from a forbidden one (403). `groups` are
-    those whose instance roles it may pass on by this policy; `pass_policy` has the others.
+    those whose instance roles it may pass on by this policy; `pass_policy` has the others. `all_roles`: see
+    `_pass`.
     """
     function = names.submit_function(analysis)
     budgets = (names.budget_parameter("*", analysis), names.budget_parameter("*", names.TOTAL_BUDGET))
@@ -142,8 +155,9 @@ def submit_policy(analysis: str, groups: Sequence[str], *, environment: str | No
         ),
         Statement("ClearRunningRecords", ("s3:DeleteObject",), objects(analysis, "logs/active/*")),
         Statement("ReadBudgets", ("ssm:GetParameters",), tuple(arn("ssm", f"parameter{name}") for name in budgets)),
+        _read_prices(),
         *_launch(analysis, environment),
-        *(_pass(groups) if groups else ()),
+        *(_pass(groups, all_roles=all_roles) if groups else ()),
         Statement("ContinueQueue", ("lambda:InvokeFunction",), (arn("lambda", f"function:{function}"),)),
         *_report(function),
         *_function_key(function, *FUNCTION_DATA),
@@ -151,15 +165,38 @@ def submit_policy(analysis: str, groups: Sequence[str], *, environment: str | No
     )
 
 
-def pass_policy(groups: Sequence[str]) -> dict[str, Json]:
+def pass_policy(groups: Sequence[str], *, all_roles: bool = False) -> dict[str, Json]:
     """For job managers of many groups: the instance roles their first policy has no room for."""
-    return policy_document(*_pass(groups))
+    return policy_document(*_pass(groups, all_roles=all_roles))
 
 
-def _pass(groups: Sequence[str]) -> tuple[Statement, ...]:
+def _pass(groups: Sequence[str], *, all_roles: bool) -> tuple[Statement, ...]:
+    """Roles the job manager gives to instances, and takes to look with a group's own rights at its addresses.
+
+    `all_roles`: too many to be named twice; then the trust of each role alone says which job managers may take it.
+    """
     roles = tuple(role_arn(names.instance_role(name), names.INSTANCE_PATH) for name in groups)
     to_ec2 = (("StringEquals", "iam:PassedToService", ("ec2.amazonaws.com",)),)
-    return (Statement("PassInstanceRoles", ("iam:PassRole",), roles, to_ec2),)
+    taken = (role_arn(names.instance_role("*"), names.INSTANCE_PATH),) if all_roles else roles
+    return (
+        Statement("PassInstanceRoles", ("iam:PassRole",), roles, to_ec2),
+        Statement("LookAsGroups", ("sts:AssumeRole",), taken),
+    )
+
+
+def hand_over_policy(following: Sequence[str]) -> dict[str, Json]:
+    """For job managers with steps: see what the next analyses take, and submit to them as a member would.
+
+    Nothing else of theirs is read, and nothing overwritten that the platform wrote.
+    """
+    versions = tuple(key for name in following for key in objects(name, "versions/*"))
+    written = tuple(key for name in following for key in objects(name, "*/configs/*", "*/submissions/*"))
+    served = tuple(arn("ssm", f"parameter{names.version_parameter(name)}") for name in following)
+    return policy_document(
+        Statement("FindNextVersions", ("ssm:GetParameters",), served),
+        Statement("ReadNextVersions", ("s3:GetObject",), versions),
+        Statement("SubmitNext", ("s3:PutObject",), written),
+    )
 
 
 def _launch(analysis: str, environment: str | None) -> tuple[Statement, ...]:
@@ -174,7 +211,9 @@ def _launch(analysis: str, environment: str | None) -> tuple[Statement, ...]:
         ("StringEquals", "ec2:MetadataHttpTokens", ("required",)),
     )
     image = "arn:${AWS::Partition}:ec2:${AWS::Region}::image/"
-    parts = (arn("ec2", "network-interface/*"), arn("ec2", "subnet/*"), arn("ec2", "volume/*"))
+    parts = tuple(
+        arn("ec2", f"{part}/*") for part in ("network-interface", "spot-instances-request", "subnet", "volume")
+    )
     group = Imported(arn("ec2", "security-group/${Imported}"), names.EXPORT_SECURITY_GROUP)
     created = (("StringEquals", "ec2:CreateAction", ("RunInstances",)),)
     own = (("StringEquals", "aws:ResourceTag/analysis", (analysis,)),)
@@ -212,9 +251,14 @@ def monitor_policy() -> dict[str, Json]:
 
 
 def sweeper_policy() -> dict[str, Json]:
-    """The sweeper: what the monitor may do, and see the budgets whose jobs it stops."""
+    """The sweeper: what the monitor may do, see the budgets whose jobs it stops, and keep the price list."""
     budgets = arn("ssm", f"parameter{names.budget_parameter('*', '*')}")
-    return _watch(names.SWEEPER_FUNCTION, Statement("ReadBudgets", ("ssm:GetParameters",), (budgets,)))
+    return _watch(
+        names.SWEEPER_FUNCTION,
+        Statement("ReadBudgets", ("ssm:GetParameters",), (budgets,)),
+        Statement("AskPrices", ("pricing:GetProducts",), ("*",)),
+        Statement("KeepPrices", ("s3:PutObject",), objects(names.artifact_bucket(), "prices/*")),
+    )
 
 
 def _watch(function: str, *further: Statement) -> dict[str, Json]:
@@ -228,6 +272,7 @@ def _watch(function: str, *further: Statement) -> dict[str, Json]:
         _see_instances(),
         Statement("EndInstances", ("ec2:TerminateInstances",), (arn("ec2", "instance/*"),), ours),
         Statement("WakeJobManagers", ("lambda:InvokeFunction",), functions),
+        _read_prices(),
         *further,
         *_report(function, exported=False),
         *_function_key(function, *FUNCTION_DATA),
@@ -235,8 +280,12 @@ def _watch(function: str, *further: Statement) -> dict[str, Json]:
 
 
 def _see_instances() -> Statement:
-    """Reading only; EC2 knows no resource to limit it to."""
-    return Statement("SeeInstances", ("ec2:DescribeInstances",), ("*",))
+    """Reading only, and what spot ones cost; EC2 knows no resource to limit it to."""
+    return Statement("SeeInstances", ("ec2:DescribeInstances", "ec2:DescribeSpotPriceHistory"), ("*",))
+
+
+def _read_prices() -> Statement:
+    return Statement("ReadPrices", ("s3:GetObject",), objects(names.artifact_bucket(), "prices/*"))
 
 
 def _ledger() -> Statement:

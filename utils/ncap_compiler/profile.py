@@ -17,6 +17,7 @@ from ncap_compiler.errors import DocumentError, Notice, Problem
 from ncap_compiler.ignored import GROUPS, PROFILE_FIELDS, IgnoredField, ignored_fields
 from ncap_compiler.notices import profile_notices
 from ncap_compiler.shapes import check_shape
+from ncap_compiler.storage_checks import check_storage, storage_entries
 from ncap_compiler.values import dollars, put_at, text_or_none, texts, whole
 
 _PARAMETER_NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
@@ -37,6 +38,18 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class Storage:
+    """A place of data outside the platform that a group's instances may read, or read and write.
+
+    `folder` is empty for a whole bucket, else it ends in a slash.
+    """
+
+    bucket: str
+    folder: str = ""
+    is_writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """A group: its members, the analyses it may use, and what it may spend where the profile says so.
 
@@ -51,6 +64,7 @@ class Group:
     budgets: tuple[Budget, ...]
     suspended: tuple[str, ...] = ()
     collaborators: tuple[str, ...] = ()
+    storage: tuple[Storage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +106,8 @@ def dump_profile(profile: Profile) -> str:
             entry["Suspended"] = list(group.suspended)
         if group.collaborators:
             entry["Collaborators"] = list(group.collaborators)
+        if group.storage:
+            entry["Storage"] = [_dump_storage(place) for place in group.storage]
         if group.budgets:
             entry["Budget"] = {budget.analysis: budget.usd for budget in group.budgets}
         groups.append(entry)
@@ -99,6 +115,11 @@ def dump_profile(profile: Profile) -> str:
     for unused in profile.ignored:
         put_at(root, unused.pointer, json.loads(unused.value))
     return render_json(root)
+
+
+def _dump_storage(place: Storage) -> dict[str, Json]:
+    prefix: dict[str, Json] = {"Prefix": place.folder} if place.folder else {}
+    return {"Bucket": place.bucket, **prefix, "Access": "write" if place.is_writable else "read"}
 
 
 def _profile(document: Document) -> Profile:
@@ -125,7 +146,13 @@ def _group(group: dict[str, Json]) -> Group:
         budgets=tuple(Budget(analysis, dollars(amounts[analysis], "0")) for analysis in sorted(amounts)),
         suspended=texts(group.get("Suspended")),
         collaborators=texts(group.get("Collaborators")),
+        storage=tuple(_storage(place) for _, place in storage_entries(group.get("Storage"))),
     )
+
+
+def _storage(place: dict[str, Json]) -> Storage:
+    prefix = str(place.get("Prefix") or "").removesuffix("/")
+    return Storage(str(place["Bucket"]), f"{prefix}/" if prefix else "", place.get("Access") == "write")
 
 
 def _check(document: Document) -> Iterator[Problem]:
@@ -138,12 +165,19 @@ def _check(document: Document) -> Iterator[Problem]:
             yield from _check_budget(document, index, group)
             yield from _check_suspended(document, index, group)
             yield from _check_collaborators(document, index, group)
+            yield from check_storage(document, f"{GROUPS}/{index}/Storage", group.get("Storage"), _analyses(listed))
 
 
 def _entries(base: str, value: Json) -> Iterator[tuple[str, str]]:
     """Pointer and text of each entry of a list, or of the one text that stands for a list."""
     for position, entry in enumerate(texts(value)):
         yield base if isinstance(value, str) else f"{base}/{position}", entry
+
+
+def _analyses(listed: Json) -> frozenset[str]:
+    """The analyses any group of the profile uses."""
+    groups = [group for group in listed if isinstance(group, dict)] if isinstance(listed, list) else []
+    return frozenset(analysis for group in groups for analysis in texts(group.get("Pipelines")))
 
 
 def _check_members(document: Document, listed: Json) -> Iterator[Problem]:

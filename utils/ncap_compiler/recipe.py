@@ -7,6 +7,7 @@ reads the files and builds the image is elsewhere.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,16 @@ from ncap_compiler.shapes import check_shape
 from ncap_compiler.values import texts, whole
 
 SCHEMA_VERSION = 1
+BASES = ("ubuntu-24.04", "amazon-linux-2023")
+"""Systems an AMI can be built on; the first is the default, as `osPackages` has its names."""
+
+OTHER_PROJECTS = {
+    "caiman": "a tool for MicroPython, not the calcium imaging analysis",
+    "yass": "a generator of web sites, not the spike sorter",
+}
+"""Names of the package index that are other projects than an analysis means."""
+
+_REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:[\[=<>!~;@(\\]|$)")
 PARAMETERS_FILE = "parameters.schema.json"
 """A blueprint's parameter schema, beside its document."""
 
@@ -28,6 +39,8 @@ class Resources:
     cpu: int = 1
     memory_gib: float = 1
     disk_gib: float = 2
+    gpu: int = 0
+    """GPUs; more than none makes the AMI one with drivers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,7 @@ class Recipe:
     resources: Resources
     network: bool
     deterministic: bool
+    base: str = BASES[0]
 
     @property
     def analysis_files(self) -> tuple[str, ...]:
@@ -61,6 +75,9 @@ class Recipe:
         added: dict[str, Json] = {"shared": [*sorted(self.shared)]} if self.shared else {}
         if self.parameters:
             added["parameters"] = True
+        if self.base != BASES[0]:
+            added["base"] = self.base
+        needed: dict[str, Json] = {"gpu": resources.gpu} if resources.gpu else {}
         return added | {
             "schemaVersion": SCHEMA_VERSION,
             "name": self.name,
@@ -69,7 +86,8 @@ class Recipe:
             "requirements": self.requirements,
             "workflow": list(self.workflow),
             "files": [*sorted(self.files)],
-            "resources": {
+            "resources": needed
+            | {
                 "cpu": resources.cpu,
                 "memoryGib": float(resources.memory_gib),
                 "diskGib": float(resources.disk_gib),
@@ -116,6 +134,16 @@ def recipe_digest(recipe: Recipe, files: Mapping[str, bytes], tool_files: Mappin
     ).hexdigest()
 
 
+def check_requirements(text: str, *, file: str) -> Iterator[Problem]:
+    """Problems of a requirements file: names of the package index that are other projects (R204). A look, no parse."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        match = _REQUIREMENT.match(line)
+        name = "" if match is None else re.sub("[-_.]+", "-", match[1]).lower()
+        if name in OTHER_PROJECTS and "@" not in line:
+            message = f"`{name}` on the package index is {OTHER_PROJECTS[name]}"
+            yield Problem("R204", file, "", number, message, "Leave it out, or name the project's own archive by URL.")
+
+
 def _recipe(value: dict[str, Json]) -> Recipe:
     resources = value.get("resources")
     needed = resources if isinstance(resources, dict) else {}
@@ -132,9 +160,11 @@ def _recipe(value: dict[str, Json]) -> Recipe:
             cpu=whole(needed.get("cpu"), 1),
             memory_gib=_number(needed.get("memoryGib"), 1),
             disk_gib=_number(needed.get("diskGib"), 2),
+            gpu=whole(needed.get("gpu"), 0),
         ),
         network=bool(value.get("network", False)),
         deterministic=bool(value.get("deterministic", False)),
+        base=str(value.get("base", BASES[0])),
     )
 
 

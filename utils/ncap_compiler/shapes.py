@@ -44,6 +44,7 @@ _NUMBERS: dict[str, int] = {
     "maxLength": 107,
     "minItems": 107,
     "maxItems": 107,
+    "minProperties": 107,
     "maxProperties": 107,
     "uniqueItems": 109,
 }

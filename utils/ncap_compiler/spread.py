@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from ncap_compiler.document import Json
 from ncap_compiler.template import MAX_MANAGED_POLICY, policy_length
 
 Policy: TypeAlias = dict[str, Json]
-Writer: TypeAlias = Callable[[Sequence[str]], Policy]
-"""Names of analyses or groups -> the policy over them."""
+Item = TypeVar("Item")
+Writer: TypeAlias = Callable[[Sequence[Item]], Policy]
+"""Analyses, groups or places of data -> the policy over them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Spread:
     managed: tuple[Policy, ...]
 
 
-def spread(items: Sequence[str], *, inline: Writer, further: Writer, limit: int) -> Spread:
+def spread(items: Sequence[Item], *, inline: Writer[Item], further: Writer[Item], limit: int) -> Spread:
     """The rights over `items` in order: as many as `limit` characters hold inline, the others in managed policies.
 
     Adding an item at the end changes only the last policy.
@@ -34,7 +35,7 @@ def spread(items: Sequence[str], *, inline: Writer, further: Writer, limit: int)
     return Spread(inline(items[:first]), managed_policies(items[first:], further))
 
 
-def managed_policies(items: Sequence[str], write: Writer) -> tuple[Policy, ...]:
+def managed_policies(items: Sequence[Item], write: Writer[Item]) -> tuple[Policy, ...]:
     """The rights over `items` in managed policies, each as full as IAM allows; none without items."""
     found: list[Policy] = []
     left = items
@@ -45,7 +46,7 @@ def managed_policies(items: Sequence[str], write: Writer) -> tuple[Policy, ...]:
     return tuple(found)
 
 
-def fitting(items: Sequence[str], write: Writer, limit: int) -> int:
+def fitting(items: Sequence[Item], write: Writer[Item], limit: int) -> int:
     """How many of the first `items` a policy of at most `limit` characters holds."""
     low, high = 0, len(items)
     while low < high:

@@ -15,6 +15,7 @@ from ncap_compiler.document import Document, Json, escape, read_document
 from ncap_compiler.errors import DocumentError, Problem
 from ncap_compiler.profile import Group, Profile
 from ncap_compiler.shapes import check_shape
+from ncap_compiler.steps import STEPS, staged_steps
 
 _GROUPS = "/UXData/Affiliates"
 
@@ -68,6 +69,8 @@ def stage_blueprint(
     for index, group in enumerate(blueprint.groups):
         pointer = f"{_GROUPS}/{index}/AffiliateName"
         problems += _check_name(document, pointer, group.name, suffix, names.why_not_a_group)
+    for name in blueprint.next_analyses:
+        problems += _check_name(document, STEPS, name, suffix, names.why_not_an_analysis)
     if blueprint.analysis + suffix in analyses:
         message = f"in this stage it is called `{blueprint.analysis}{suffix}`, as another analysis is without a stage"
         problems.append(document.problem("G203", "/PipelineName", message, "Rename one of the two."))
@@ -76,7 +79,8 @@ def stage_blueprint(
     groups = tuple(
         replace(group, name=group.name + suffix, members=_suffixed(group.members, suffix)) for group in blueprint.groups
     )
-    return replace(blueprint, analysis=blueprint.analysis + suffix, groups=groups)
+    steps = staged_steps(blueprint.steps, suffix)
+    return replace(blueprint, analysis=blueprint.analysis + suffix, groups=groups, steps=steps)
 
 
 def stage_profile(profile: Profile, stage: Stage, document: Document) -> Profile:

@@ -30,13 +30,16 @@ class Listed:
 Name: TypeAlias = str | Imported
 """A resource name: text, possibly with `${…}` for `Fn::Sub`."""
 
+ACCOUNT = "account"
+"""As a principal: whoever in this account has the right by an own policy, if the conditions hold."""
+
 Conditions: TypeAlias = tuple[tuple[str, str, tuple[str, ...] | Listed], ...]
 """Operator, condition key, accepted values; all must hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One IAM statement. `principals` are role names or service names, of bucket and trust policies only.
+    """One IAM statement. `principals` are role or service names or ACCOUNT, of bucket and trust policies only.
 
     `when` names the template's condition without which the statement is left out.
     """
@@ -106,6 +109,8 @@ def objects(bucket: str, *patterns: str) -> tuple[str, ...]:
 def _principal(principals: tuple[str, ...]) -> Json:
     if principals == ("*",):
         return "*"
+    if principals == (ACCOUNT,):
+        return {"AWS": {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}}
     services = tuple(name for name in principals if name.endswith(".amazonaws.com"))
     if services:
         return {"Service": one_or_all(services)}

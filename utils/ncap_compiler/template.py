@@ -21,6 +21,8 @@ MAX_INLINE_BYTES = 51_200
 MAX_PARAMETERS = 200
 MAX_ROLE_POLICIES = 10_240
 """Characters of all inline policies of a role, white space aside (IAM quotas)."""
+MAX_TRUST_POLICY = 2_048
+"""Characters of a role's trust policy (IAM quotas)."""
 MAX_GROUP_POLICIES = 5_120
 """Characters of all inline policies of a group, white space aside (IAM quotas)."""
 

@@ -13,6 +13,8 @@ MILLIONTH = Decimal("0.000001")
 PLACEHOLDER = "{}"
 VALUES = ("bucket", "dataset key", "result path", "config key")
 """What the placeholders of a command take, in turn."""
+WIDEFIELD_VALUES = ("bucket", "folder of the data", "file name")
+"""The same in the widefield protocol."""
 
 
 def texts(value: Json) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from ncap_compiler import names
+from ncap_compiler import defaults, names
 from ncap_compiler.blueprint import Blueprint
 from ncap_compiler.document import Json, canonical_json, render_json
+from ncap_compiler.steps import render_steps
 
 SCHEMA_VERSION = 1
 NOT_IN_ID = ("versionId", "commit", "imageId", "rootDevice")
@@ -46,6 +47,10 @@ def version_document(
         "groups": list(blueprint.group_names),
         "parametersSchema": json.loads(parameters_schema) if parameters_schema is not None else None,
     }
+    if hardware.spot != defaults.SPOT:
+        document["spot"] = hardware.spot
+    if blueprint.steps:
+        document["steps"] = render_steps(blueprint.steps)
     return {**document, "versionId": version_id(document)}
 
 

@@ -17,6 +17,11 @@ _OPERATORS = {
 }
 
 
+_ROOT = "iam root"
+_ANYONE_HERE = "whoever of this account has the right"
+"""What the account as a principal means: the condition beside it says who."""
+
+
 def describe_statement(statement: Mapping[str, Json], *, who: str | None = None) -> str:
     """One sentence for a statement of a policy as templates hold it.
 
@@ -28,11 +33,11 @@ def describe_statement(statement: Mapping[str, Json], *, who: str | None = None)
     subject = " and ".join(_principals(statement.get("Principal"))) or who or "the holder"
     verb = "may not" if statement.get("Effect") == "Deny" else "may"
     actions = ", ".join(_texts(statement.get("Action")))
+    resources = ", ".join(_texts(statement.get("Resource")))
     if actions == "sts:AssumeRole":
-        return f"{subject} {verb} act as {who or 'this role'}"
-    sentence = f"{subject} {verb} {actions}"
-    if resources := ", ".join(_texts(statement.get("Resource"))):
-        sentence += f" on {resources}"
+        sentence = f"{subject} {verb} act as {resources or who or 'this role'}"
+    else:
+        sentence = f"{subject} {verb} {actions}" + (f" on {resources}" if resources else "")
     if conditions := " and ".join(_conditions(statement.get("Condition"))):
         sentence += f", if {conditions}"
     return sentence
@@ -53,7 +58,7 @@ def _principals(principal: Json) -> Iterator[str]:
         yield "anyone" if principal == "*" else principal
     elif isinstance(principal, dict):
         for value in principal.values():
-            yield from _texts(value)
+            yield from (_ANYONE_HERE if text.endswith(_ROOT) else text for text in _texts(value))
 
 
 def _conditions(conditions: Json) -> Iterator[str]:

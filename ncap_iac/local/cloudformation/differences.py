@@ -37,6 +37,21 @@ _STORED = (
     ("AWS::EC2::SecurityGroup", "SecurityGroupEgress", "Instances are local processes; no packet filter is set."),
     ("AWS::EC2::SecurityGroup", "SecurityGroupIngress", "Instances are local processes; no packet filter is set."),
     ("AWS::Events::Rule", "RoleArn", "Targets are called with the emulator's own rights."),
+    ("AWS::ImageBuilder::Component", "Data", "The image is built from the archive by ncap itself, not by a shell."),
+    (
+        *("AWS::ImageBuilder::DistributionConfiguration", "Distributions"),
+        "The AMI is in the cloud's own region only; there is no other.",
+    ),
+    (
+        *("AWS::ImageBuilder::Image", "ImageTestsConfiguration"),
+        "The seal is checked; no test instance is started by Image Builder.",
+    ),
+    ("AWS::ImageBuilder::ImageRecipe", "BlockDeviceMappings", "An image is a folder; it has no volumes."),
+    ("AWS::ImageBuilder::ImageRecipe", "ParentImage", "The image is made for this computer's own system."),
+    (
+        *("AWS::ImageBuilder::InfrastructureConfiguration", ""),
+        "The local cloud builds by itself, with the root credentials, not on an instance.",
+    ),
     ("AWS::KMS::Key", "EnableKeyRotation", "Keys do not change."),
     ("AWS::Lambda::Function", "Architectures", "Code runs on this computer's processor."),
     ("AWS::Lambda::Function", "EphemeralStorage", "The temporary folder has no limit of its own."),

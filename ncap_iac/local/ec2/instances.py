@@ -34,6 +34,8 @@ _FILTERS: Fields[Instance] = {
     "iam-instance-profile.arn": lambda instance: [instance.profile.arn] if instance.profile else [],
     "image-id": lambda instance: [instance.image_id],
     "instance-id": lambda instance: [instance.instance_id],
+    "instance-lifecycle": lambda instance: ["spot"] if instance.spot_request else [],
+    "spot-instance-request-id": lambda instance: [instance.spot_request] if instance.spot_request else [],
     "instance-type": lambda instance: [instance.instance_type],
     "launch-time": lambda instance: [_time_text(instance.launched_at)],
     "reservation-id": lambda instance: [instance.reservation_id],
@@ -111,7 +113,9 @@ class Instances:
         faults = [
             fault
             for fault in self._inventory.faults()
-            if fault.is_of_launches and (not fault.instance_types or launch.instance_type.name in fault.instance_types)
+            if fault.is_of_launches
+            and (not fault.instance_types or launch.instance_type.name in fault.instance_types)
+            and fault.market in ("", launch.market)
         ]
         met: Fault | None = None
         for subnet in [launch.subnet] if launch.names_zone else self._inventory.network.subnets:
@@ -151,6 +155,7 @@ class Instances:
                 user_data=launch.user_data,
                 profile=launch.profile,
                 client_token=token,
+                spot_request=self._inventory.make_id("sir") if launch.market == "spot" else "",
             )
             for index, number in enumerate(self._inventory.next_numbers(count))
         ]

@@ -32,7 +32,10 @@ LAUNCH_PARAMETERS = (
 )
 """What a launch template may hold and a request may say."""
 
-REQUEST_PARAMETERS = ("MinCount", "MaxCount", "ClientToken", "LaunchTemplate", "SubnetId", "Placement")
+REQUEST_PARAMETERS = (
+    *("MinCount", "MaxCount", "ClientToken", "LaunchTemplate", "SubnetId", "Placement"),
+    "InstanceMarketOptions",
+)
 NEUTRAL = {
     "EbsOptimized": False,
     "DisableApiTermination": False,
@@ -71,6 +74,8 @@ class Launch:
     most: int
     template: LaunchTemplate | None
     from_template: frozenset[str]
+    market: str = "on-demand"
+    """`spot` or `on-demand`."""
 
 
 def resolve_launch(parameters: Parameters, inventory: Inventory, profiles: ProfileDirectory) -> Launch:
@@ -104,7 +109,24 @@ def resolve_launch(parameters: Parameters, inventory: Inventory, profiles: Profi
         most=most,
         template=template,
         from_template=merged.from_template,
+        market=read_market(parameters.get("InstanceMarketOptions") or {}),
     )
+
+
+def read_market(options: Parameters) -> str:
+    """The market of InstanceMarketOptions. A spot instance is asked for once and terminated when it is taken back.
+
+    Raises for what else spot instances can do; a highest price has no use where prices do not rise.
+    """
+    refuse_others("InstanceMarketOptions", options, ("MarketType", "SpotOptions"))
+    market, details = options.get("MarketType"), options.get("SpotOptions") or {}
+    behaviour = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+    refuse_others("SpotOptions", details, (), behaviour)
+    if market not in (None, "", "spot"):
+        raise invalid(market, "MarketType", "The local cloud has spot instances and those on demand.")
+    if details and not market:
+        raise ServiceError("InvalidParameterCombination", "SpotOptions may only be used with MarketType spot.")
+    return market or "on-demand"
 
 
 def read_instance_type(name: str) -> InstanceType:

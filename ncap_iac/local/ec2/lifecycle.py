@@ -214,6 +214,7 @@ class Lifecycle:
             security_groups=instance.security_groups,
             launched_at=instance.launched_at,
             user_data=base64.b64decode(instance.user_data),
+            market=instance.market,
             profile_arn=profile.arn if profile else None,
             profile_id=profile.profile_id if profile else None,
             role_arn=profile.role_arn if profile else None,

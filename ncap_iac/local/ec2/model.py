@@ -105,6 +105,13 @@ class Instance:
     boot_begun: bool = False
     """Kept apart from `running`: an instance whose boot was interrupted must not run its user data twice."""
     ended_at: float | None = None
+    spot_request: str = ""
+    """Id of the request a spot instance was bought by; empty: on demand."""
+
+    @property
+    def market(self) -> str:
+        """`spot` or `on-demand`."""
+        return "spot" if self.spot_request else "on-demand"
 
     def document(self) -> Document:
         """As kept on disk."""
@@ -229,6 +236,8 @@ class Fault:
     """Only launches of these types; empty: of any."""
     zones: tuple[str, ...] = ()
     """Only launches into these zones; empty: into any."""
+    market: str = ""
+    """Only launches on `spot`, or `on-demand`; empty: of any."""
     operation: str = "RunInstances"
     """Which operation is throttled; empty: every one. All other errors are met by RunInstances only."""
 

@@ -168,6 +168,8 @@ class EC2Permissions:
         if launch.template:
             tags = _resource_tags(launch.template.tags)
             permissions.append(on("launch-template", launch.template.template_id, tags, "LaunchTemplate"))
+        if launch.market == "spot":
+            permissions.append(on("spot-instances-request", "*", {}))
         for kind, given in launch.tags.items():
             permissions += self._create_tags("RunInstances", network.arn(kind, "*"), given)
         return [*permissions, *self._pass_role(launch)]
@@ -176,7 +178,7 @@ class EC2Permissions:
         context: Context = {
             "ec2:AvailabilityZone": launch.subnet.zone,
             "ec2:InstanceType": launch.instance_type.name,
-            "ec2:InstanceMarketType": "on-demand",
+            "ec2:InstanceMarketType": launch.market,
             "ec2:Tenancy": "default",
             "ec2:RootDeviceType": "ebs",
             "ec2:EbsOptimized": "false",

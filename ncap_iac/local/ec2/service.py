@@ -18,7 +18,9 @@ from ncap_iac.local.ec2.places import Places
 from ncap_iac.local.ec2.profiles import ProfileDirectory
 from ncap_iac.local.ec2.routes import Routes
 from ncap_iac.local.ec2.security_groups import SecurityGroups
+from ncap_iac.local.ec2.spot_prices import SpotPrices
 from ncap_iac.local.ec2.tags import TagKeeper
+from ncap_iac.local.pricing import DeployedPrices
 from ncap_iac.local.runner.isolation import Isolation, strongest_isolation
 from ncap_iac.local.service import Call, Permission, ServiceError, Surroundings
 
@@ -50,6 +52,7 @@ class EC2Service:
         self._groups = SecurityGroups(self._inventory, is_used=self._is_group_used)
         self._images = Images(self._inventory, surroundings.images, clock=clock)
         self._places, self._routes = Places(network), Routes(network)
+        self._prices = SpotPrices(network, DeployedPrices(surroundings), clock=clock)
         self._tags = TagKeeper(self._inventory, self._instances.visible, self._lifecycle.lock)
         self._permissions = EC2Permissions(self._inventory, self._tags, self._instances.resolve)
         self._faults = Faults(self._inventory, self._lifecycle, self._instances, surroundings)
@@ -138,5 +141,6 @@ class EC2Service:
             "DescribeInstanceTypeOfferings": lambda call: places.describe_offerings(call.parameters),
             "DescribeRouteTables": lambda call: routes.describe_tables(call.parameters),
             "DescribeVpcEndpoints": lambda call: routes.describe_endpoints(call.parameters),
+            "DescribeSpotPriceHistory": lambda call: self._prices.describe(call.parameters),
             "DescribeAccountAttributes": lambda call: places.describe_attributes(call.parameters),
         }

@@ -87,6 +87,8 @@ def instance_shape(instance: Instance, inventory: Inventory, group_names: Mappin
     }
     if instance.profile:
         shape["IamInstanceProfile"] = {"Arn": instance.profile.arn, "Id": instance.profile.profile_id}
+    if instance.spot_request:
+        shape |= {"InstanceLifecycle": "spot", "SpotInstanceRequestId": instance.spot_request}
     if instance.reason:
         shape["StateReason"] = {"Code": instance.reason.code, "Message": instance.reason.message}
     return shape

@@ -9,7 +9,7 @@ from ncap_iac.local.runner.view import graphics_devices
 
 
 def bubblewrap_arguments(order: Order, program: list[str]) -> list[str]:
-    """`bwrap … -- program`: the same view as the other rungs give, the host's network, no capability."""
+    """`bwrap … -- program`: the same view as the other rungs give, the caller's network, no capability."""
     tool = order.bubblewrap or "bwrap"
     separate = ["--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", order.hostname]
     held = ["--die-with-parent", "--new-session", "--cap-drop", "ALL"]

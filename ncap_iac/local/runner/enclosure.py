@@ -10,8 +10,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 
 from ncap_iac.local.runner import linux
+from ncap_iac.local.runner.gate import keep_gate
 from ncap_iac.local.runner.order import Order, Rung
 
 _CANNOT_RUN = 126
@@ -24,14 +26,18 @@ def start_machine(order: Order) -> tuple[int, int]:
     """The pid of the child that holds (or is) the machine, and the reading end of what it prints, non-blocking."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
+    gate, warden = socket.socketpair() if order.ports is not None and order.rung.holders else (None, None)
     child = os.fork()
     if child == 0:
-        _become_machine(order, writing)
+        _become_machine(order, writing, warden)
     os.close(writing)
+    if gate is not None and warden is not None:
+        warden.close()
+        keep_gate(gate)
     return child, reading
 
 
-def _become_machine(order: Order, output: int) -> None:
+def _become_machine(order: Order, output: int, warden: socket.socket | None) -> None:
     """Never returns."""
     status = _CANNOT_RUN
     try:
@@ -41,8 +47,12 @@ def _become_machine(order: Order, output: int) -> None:
             from ncap_iac.local.runner.bubblewrap import bubblewrap_arguments
 
             program = bubblewrap_arguments(order, program)
+            if warden is not None:
+                from ncap_iac.local.runner.namespaces import enter_network
+
+                enter_network(order, warden)
         else:
-            _enter(order)
+            enter_sandbox(order, warden)
         os.execvpe(program[0], program, order.environment)
     except FileNotFoundError as error:
         status = _NOT_FOUND
@@ -67,14 +77,18 @@ def _leave_the_warden(output: int) -> None:
     os.umask(0o022)
 
 
-def _enter(order: Order) -> None:
+def enter_sandbox(order: Order, warden: socket.socket | None = None) -> None:
+    """Put the calling process, forked for it, into a sandbox that needs no tool. Raises OSError where that fails.
+
+    `warden`: who keeps the gate of a machine that has a network of its own.
+    """
     with contextlib.suppress(OSError):
         linux.drop_capability(linux.CAP_SYS_BOOT)
         linux.forbid_gaining_privileges()
     if order.rung is Rung.NAMESPACES:
         from ncap_iac.local.runner.namespaces import enter_namespaces
 
-        enter_namespaces(order)
+        enter_namespaces(order, warden)
     elif order.rung is Rung.LANDLOCK:
         from ncap_iac.local.runner.landlock import enter_landlock
 

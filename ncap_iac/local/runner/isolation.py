@@ -6,6 +6,7 @@ Whether a kernel, a container or a distribution's policy allows a sandbox cannot
 from __future__ import annotations
 
 import shutil
+import socket
 import sys
 import tempfile
 import threading
@@ -27,8 +28,13 @@ echo x > "$TMPDIR/x" || exit 11
 if echo x > "$NEUROCAAS_IMAGE/x"; then exit 12; fi
 if cat "$OUTSIDE"; then exit 13; fi
 "$PYTHON" -I -c 'import ctypes' || exit 14
+[ -z "$OPEN_PORT" ] || "$PYTHON" -I -c "$CONNECT" "$OPEN_PORT" || exit 15
+if [ -n "$SHUT_PORT" ] && "$PYTHON" -I -c "$CONNECT" "$SHUT_PORT"; then exit 16; fi
 exit 0
 """
+
+
+_CONNECT = "import socket, sys; socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5).close()"
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class Isolation:
 
     rung: Rung
     bubblewrap: str | None = None
+    can_close_network: bool = False
+    """Whether a machine can be kept from all of the network but the cloud."""
 
 
 def machine_temporary(rung: Rung, folder: MachineFolder) -> str:
@@ -53,17 +61,25 @@ def strongest_isolation(rungs: Sequence[Rung] = tuple(Rung), *, search_path: str
     try:
         for rung in rungs:
             tool = shutil.which("bwrap", path=search_path) if rung is Rung.BUBBLEWRAP else None
+            if rung is Rung.PROCESS:
+                return Isolation(rung)
             if rung is Rung.BUBBLEWRAP and tool is None:
                 continue
-            if rung is Rung.PROCESS or _works(nursery, rung, tool):
-                return Isolation(rung, tool)
+            for closes in (True, False):
+                if _works(nursery, Isolation(rung, tool, closes)):
+                    return Isolation(rung, tool, closes)
         return Isolation(Rung.PROCESS)
     finally:
         nursery.close()
 
 
-def _works(nursery: Nursery, rung: Rung, bubblewrap: str | None) -> bool:
-    with tempfile.TemporaryDirectory(prefix="neurocaas-probe-", ignore_cleanup_errors=True) as place:
+def _works(nursery: Nursery, wanted: Isolation) -> bool:
+    """Whether a machine so isolated runs, and cannot do what it must not."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as shown,
+        socket.create_server(("127.0.0.1", 0)) as hidden,
+        tempfile.TemporaryDirectory(prefix="neurocaas-probe-", ignore_cleanup_errors=True) as place,
+    ):
         root = Path(place).resolve()
         outside = root / "outside"
         outside.write_text("another's file\n")
@@ -71,7 +87,11 @@ def _works(nursery: Nursery, rung: Rung, bubblewrap: str | None) -> bool:
         image.mkdir()
         folder = MachineFolder(root / "machine")
         folder.make(_PROBE.encode())
-        order = replace(_probe_order(folder, image, outside, rung), bubblewrap=bubblewrap)
+        order = replace(_probe_order(folder, image, outside, wanted.rung), bubblewrap=wanted.bubblewrap)
+        if wanted.can_close_network:
+            ports = {"OPEN_PORT": shown.getsockname()[1], "SHUT_PORT": hidden.getsockname()[1]}
+            variables = {name: str(port) for name, port in ports.items()}
+            order = replace(order, ports=(ports["OPEN_PORT"],), environment={**order.environment, **variables})
         return _succeeded(_reports(nursery, order))
 
 
@@ -94,6 +114,9 @@ def _probe_order(folder: MachineFolder, image: Path, outside: Path, rung: Rung) 
         "TMPDIR": machine_temporary(rung, folder),
         "NEUROCAAS_IMAGE": str(image),
         "OUTSIDE": str(outside),
+        "CONNECT": _CONNECT,
+        "OPEN_PORT": "",
+        "SHUT_PORT": "",
         "PYTHON": str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"),
     }
     return Order(

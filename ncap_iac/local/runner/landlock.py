@@ -26,6 +26,10 @@ _SCOPES_SINCE = 6
 _SCOPES = 0b11
 """No abstract sockets and no signals to processes outside the machine."""
 
+_NETWORK_SINCE = 4
+_CONNECT = 1 << 1
+"""To a TCP port; other protocols and listening are not Landlock's business."""
+
 _ON_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 _POWER_TOOLS = frozenset(
     ("busctl", "dbus-send", "gdbus", "halt", "init", "loginctl", "poweroff", "reboot", "runlevel", "shutdown")
@@ -46,7 +50,12 @@ def enter_landlock(order: Order) -> None:
     everything = _FIRST_VERSION
     everything |= _REFER if version >= _REFER_SINCE else 0
     everything |= _TRUNCATE if version >= _TRUNCATE_SINCE else 0
-    ruleset = linux.landlock_ruleset(everything, _SCOPES if version >= _SCOPES_SINCE else 0)
+    if order.ports is not None and version < _NETWORK_SINCE:
+        raise OSError(38, "this kernel's Landlock knows no network")
+    network = 0 if order.ports is None else _CONNECT
+    ruleset = linux.landlock_ruleset(everything, _SCOPES if version >= _SCOPES_SINCE else 0, network)
+    for port in order.ports or ():
+        linux.landlock_allow_port(ruleset, port, _CONNECT)
     for path in _outermost({bind.source for bind in order.readable}):
         _allow_reading(ruleset, path)
     _allow(ruleset, "/proc", _READ_FILE | _READ_FOLDER)

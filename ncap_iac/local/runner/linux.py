@@ -15,6 +15,7 @@ CLONE_NEWUTS = 0x04000000
 CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
 
 MS_NOSUID = 0x2
 MS_NODEV = 0x4
@@ -36,6 +37,7 @@ _SYS_MOUNT_SETATTR = 442
 _SYS_LANDLOCK_CREATE_RULESET = 444
 _SYS_LANDLOCK_ADD_RULE = 445
 _SYS_LANDLOCK_RESTRICT_SELF = 446
+_RULE_OF_PORT = 2
 _AT_FDCWD = -100
 _AT_RECURSIVE = 0x8000
 _MOUNT_ATTR_RDONLY = 0x1
@@ -57,6 +59,10 @@ class _LandlockRuleset(ctypes.Structure):
         ("handled_access_net", ctypes.c_uint64),
         ("scoped", ctypes.c_uint64),
     )
+
+
+class _LandlockPort(ctypes.Structure):
+    _fields_ = (("allowed_access", ctypes.c_uint64), ("port", ctypes.c_uint64))
 
 
 class _LandlockPathBeneath(ctypes.Structure):
@@ -156,9 +162,9 @@ def landlock_version() -> int:
         return 0
 
 
-def landlock_ruleset(rights: int, scopes: int) -> int:
+def landlock_ruleset(rights: int, scopes: int, network: int = 0) -> int:
     """A file descriptor of an empty rule set that governs these rights. Raises OSError."""
-    attributes = _LandlockRuleset(handled_access_fs=rights, scoped=scopes)
+    attributes = _LandlockRuleset(handled_access_fs=rights, handled_access_net=network, scoped=scopes)
     # A kernel refuses fields it does not know unless they are zero, so the size may always be the whole structure.
     return _call(
         "syscall",
@@ -184,6 +190,19 @@ def landlock_allow(ruleset: int, path: str, rights: int) -> None:
         )
     finally:
         os.close(place)
+
+
+def landlock_allow_port(ruleset: int, port: int, rights: int) -> None:
+    """Allow rights on a TCP port, whatever the address. Raises OSError."""
+    rule = _LandlockPort(allowed_access=rights, port=port)
+    _call(
+        "syscall",
+        ctypes.c_long(_SYS_LANDLOCK_ADD_RULE),
+        ctypes.c_int(ruleset),
+        ctypes.c_int(_RULE_OF_PORT),
+        ctypes.byref(rule),
+        ctypes.c_uint(0),
+    )
 
 
 def landlock_enforce(ruleset: int) -> None:

@@ -10,12 +10,14 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BufferedReader, FileIO
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from ncap_iac.environments.manifest import ImageError
+from ncap_iac.environments.offline import asks_for_network, network_variables
 from ncap_iac.environments.store import BootCheck, Image
 from ncap_iac.local.runner.console import console_tail
 from ncap_iac.local.runner.firmware import MachineFolder
@@ -33,6 +35,7 @@ CONSOLE_TAIL_BYTES = 64 * 1024
 
 _LEAST_FREE_BYTES = 64 * 1024 * 1024
 _PATIENCE_S = 10.0
+_CLOUD_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_EC2_METADATA_SERVICE_ENDPOINT")
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 Listener = Callable[[str, Report], None]
@@ -221,6 +224,7 @@ class MachineRoom:
             memory_bytes=machine.memory_bytes,
             hostname=machine.hostname,
             core=machine.core,
+            ports=_ports(machine.environment) if _is_closed_off(image, isolation) else None,
         )
 
     @staticmethod
@@ -233,9 +237,26 @@ class MachineRoom:
             "TMPDIR": machine_temporary(isolation.rung, folder),
             "LANG": "C.UTF-8",
             "NEUROCAAS_IMAGE": str(image.folder),
-            "NEUROCAAS_ISOLATION": isolation.rung.value,
+            "NEUROCAAS_ISOLATION": _described(image, isolation),
+            **network_variables(network=asks_for_network(image.folder)),
             **machine.environment,
         }
+
+
+def _is_closed_off(image: Image, isolation: Isolation) -> bool:
+    """Whether a machine is kept from the network: its recipe asks for none, and the rung can."""
+    return isolation.can_close_network and not asks_for_network(image.folder)
+
+
+def _described(image: Image, isolation: Isolation) -> str:
+    """For STATUS: the rung, and whether the network is shut."""
+    return f"{isolation.rung.value}, no network" if _is_closed_off(image, isolation) else isolation.rung.value
+
+
+def _ports(environment: Mapping[str, str]) -> tuple[int, ...]:
+    """Where on the host's loopback the cloud is: its endpoint and its metadata service."""
+    found = (urlsplit(environment.get(name, "")).port for name in _CLOUD_VARIABLES)
+    return tuple(dict.fromkeys(port for port in found if port is not None))
 
 
 def _itself(path: Path) -> Bind:

@@ -1,17 +1,19 @@
 """The rung between bubblewrap and Landlock: an own file tree and process table in a user namespace, without any tool.
 
 Called in a freshly forked child of the warden; on return the calling process is the machine's first. What the machine
-sees: system and image read-only, its scratch and a private /tmp, few devices, its own processes. The network is the
-host's: the cloud listens on loopback only, and a private network would not reach it.
+sees: system and image read-only, its scratch and a private /tmp, few devices, its own processes; of the network the
+host's, or a loopback of its own on which there is nothing but the cloud (`gate`).
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 from ncap_iac.local.runner import linux
+from ncap_iac.local.runner.gate import open_gate
 from ncap_iac.local.runner.order import Order
 from ncap_iac.local.runner.view import DEVICES, graphics_devices
 
@@ -22,16 +24,25 @@ _HOST = "/.host"
 """Where the host's files are while the machine's root is built."""
 
 
-def enter_namespaces(order: Order) -> None:
+def enter_network(order: Order, warden: socket.socket) -> None:
+    """For a rung whose other namespaces a tool makes: a user and network namespace around it. Raises OSError."""
+    user, group = os.getuid(), os.getgid()
+    linux.unshare(linux.CLONE_NEWUSER | linux.CLONE_NEWNET)
+    _keep_identity(user, group)
+    open_gate(order.ports or (), warden)
+
+
+def enter_namespaces(order: Order, warden: socket.socket | None = None) -> None:
     """Returns once in the machine's first process; the processes that hold the namespaces never return.
 
-    Raises OSError where the system forbids one of the steps.
+    `warden`: where to send the sockets of the machine's own network, if it has one. Raises OSError where the system
+    forbids one of the steps.
     """
     user, group = os.getuid(), os.getgid()
-    linux.unshare(_NAMESPACES)
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
-    Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    linux.unshare(_NAMESPACES | (linux.CLONE_NEWNET if warden is not None else 0))
+    _keep_identity(user, group)
+    if warden is not None:
+        open_gate(order.ports or (), warden)
     _fork_and_hold()  # only a child is inside the process namespace
     _build_root(order)
     linux.set_host_name(order.hostname)
@@ -39,6 +50,13 @@ def enter_namespaces(order: Order) -> None:
         linux.drop_capability(capability)
     _fork_and_hold()  # the namespace's first process stays to reap; the machine's init is an ordinary process
     os.chdir(order.folder)
+
+
+def _keep_identity(user: int, group: int) -> None:
+    """In a new user namespace: be who one was."""
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+    Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
 
 
 def _fork_and_hold() -> None:

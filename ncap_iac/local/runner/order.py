@@ -67,6 +67,8 @@ class Order:
     grace_s: float = 5.0
     console_limit_bytes: int = 8 * 1024 * 1024
     bubblewrap: str | None = None
+    ports: tuple[int, ...] | None = None
+    """All of the network the machine has: these ports of the host's loopback. None: the host's network."""
 
     def line(self) -> bytes:
         """As one line of JSON."""
@@ -78,6 +80,7 @@ class Order:
         fields = json.loads(line)
         fields["rung"] = Rung(fields["rung"])
         fields["readable"] = tuple(Bind(**bind) for bind in fields["readable"])
+        fields["ports"] = None if fields["ports"] is None else tuple(fields["ports"])
         return cls(**fields)
 
 

@@ -253,11 +253,12 @@ def _add_monitor(template: Template, bundle_sha256: str) -> None:
     rule = events.Rule(
         "InstanceStates",
         Name=names.MONITOR_FUNCTION,
-        Description="State changes of instances, hints for the monitor.",
+        Description="State changes of instances and warnings of them, hints for the monitor.",
         EventPattern={
             "source": ["aws.ec2"],
-            "detail-type": ["EC2 Instance State-change Notification"],
-            "detail": {"state": list(INSTANCE_STATES)},
+            "detail-type": ["EC2 Instance State-change Notification", "EC2 Spot Instance Interruption Warning"],
+            # A warning has no state.
+            "detail": {"state": [*INSTANCE_STATES, {"exists": False}]},
         },
         State="ENABLED",
         Targets=[events.Target(Id="monitor", Arn=GetAtt(function, "Arn"))],

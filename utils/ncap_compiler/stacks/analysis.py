@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from troposphere import AWSObject, Equals, GetAtt, Not, Output, Parameter, Ref, Sub, Template, awslambda, ec2, s3
+from troposphere import AWSObject, Equals, GetAtt, Not, Output, Parameter, Ref, Sub, Template, awslambda, ec2, s3, ssm
 
 from ncap_compiler import defaults, names, policies
 from ncap_compiler.blueprint import Blueprint
+from ncap_compiler.blueprint_checks import ROLE_CHARACTERS, roles_length
 from ncap_compiler.document import Json
-from ncap_compiler.spread import Spread, spread
+from ncap_compiler.spread import Spread, managed_policies, spread
 from ncap_compiler.stacks import parts
 from ncap_compiler.template import MAX_LISTED, MAX_ROLE_POLICIES
 
@@ -31,6 +32,7 @@ def build_analysis(blueprint: Blueprint, *, bundle_sha256: str, version_id: str)
     if blueprint.post_handler is not None:
         listeners.append((blueprint.post_trigger, _add_postprocess(template, blueprint, bundle_sha256)))
     _add_bucket(template, blueprint, listeners)
+    _add_served_version(template, blueprint)
     return parts.structure(template)
 
 
@@ -155,12 +157,20 @@ def _add_submit(template: Template, blueprint: Blueprint, bundle_sha256: str) ->
 
 def _submit_policy(blueprint: Blueprint) -> Spread:
     """The job manager's rights; the instance roles of many groups need more than its inline policy."""
-    return spread(
+    all_roles = 2 * roles_length(blueprint.group_names) > ROLE_CHARACTERS
+    found = spread(
         blueprint.group_names,
-        inline=partial(policies.submit_policy, blueprint.analysis, environment=blueprint.hardware.environment_name),
-        further=policies.pass_policy,
+        inline=partial(
+            policies.submit_policy,
+            blueprint.analysis,
+            environment=blueprint.hardware.environment_name,
+            all_roles=all_roles,
+        ),
+        further=partial(policies.pass_policy, all_roles=all_roles),
         limit=MAX_ROLE_POLICIES,
     )
+    steps = managed_policies(blueprint.next_analyses, policies.hand_over_policy)
+    return Spread(found.inline, (*found.managed, *steps))
 
 
 def _add_postprocess(template: Template, blueprint: Blueprint, bundle_sha256: str) -> AWSObject:
@@ -218,6 +228,20 @@ def _add_bucket(template: Template, blueprint: Blueprint, listeners: list[tuple[
         )
     )
     template.add_output(Output("AnalysisBucket", Value=Ref(bucket), Description="Where groups bring data and submit."))
+
+
+def _add_served_version(template: Template, blueprint: Blueprint) -> None:
+    """Tells the analyses that hand results to this one which version takes them."""
+    template.add_resource(
+        ssm.Parameter(
+            "ServedVersion",
+            Name=names.version_parameter(blueprint.analysis),
+            Type="String",
+            Value=Ref("VersionId"),
+            Description=f"The version {blueprint.analysis} serves by default.",
+            Tags={names.STACK_TAG: blueprint.analysis},
+        )
+    )
 
 
 def _add_permission(template: Template, blueprint: Blueprint, function: AWSObject) -> str:

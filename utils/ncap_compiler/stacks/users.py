@@ -13,7 +13,7 @@ from functools import partial
 
 from troposphere import AWSObject, Equals, Parameter, Ref, Sub, Template, iam, secretsmanager, ssm
 
-from ncap_compiler import names, policies
+from ncap_compiler import group_roles, names, policies
 from ncap_compiler.document import Json
 from ncap_compiler.profile import Group
 from ncap_compiler.spread import Policy, managed_policies, spread
@@ -103,7 +103,7 @@ def _instance_role(group: Group, stack: str) -> list[AWSObject]:
         names.logical_id("InstanceRole", group.name),
         RoleName=names.instance_role(group.name),
         Path=names.INSTANCE_PATH,
-        AssumeRolePolicyDocument=policies.trust("ec2.amazonaws.com"),
+        AssumeRolePolicyDocument=group_roles.instance_trust(group.analyses),
         PermissionsBoundary=parts.boundary(),
         Tags=parts.tags(stack, group=group.name),
         **({"Policies": [parts.inline_policy(rights.inline)]} if group.analyses else {}),
@@ -116,7 +116,8 @@ def _instance_role(group: Group, stack: str) -> list[AWSObject]:
         Roles=[Ref(role)],
         **IDENTITY,
     )
-    return [role, *parts.further_policies(role, names.instance_role(group.name), rights.managed, **IDENTITY), profile]
+    further = (*rights.managed, *managed_policies(group.storage, group_roles.storage_policy))
+    return [role, *parts.further_policies(role, names.instance_role(group.name), further, **IDENTITY), profile]
 
 
 def _member(member: str, group: Group, stack: str) -> list[AWSObject]:

@@ -21,6 +21,13 @@ from ncap_iac.local.cloudformation.providers.iam_identities import (
 )
 from ncap_iac.local.cloudformation.providers.iam_policies import InlinePolicyProvider, ManagedPolicyProvider
 from ncap_iac.local.cloudformation.providers.iam_roles import InstanceProfileProvider, RoleProvider
+from ncap_iac.local.cloudformation.providers.imagebuilder import (
+    ComponentProvider,
+    DistributionConfigurationProvider,
+    ImageProvider,
+    ImageRecipeProvider,
+    InfrastructureConfigurationProvider,
+)
 from ncap_iac.local.cloudformation.providers.kms import AliasProvider, KeyProvider
 from ncap_iac.local.cloudformation.providers.lambda_access import EventInvokeConfigProvider, PermissionProvider
 from ncap_iac.local.cloudformation.providers.lambda_functions import FunctionProvider
@@ -38,9 +45,14 @@ PROVIDERS: tuple[type[Provider], ...] = (
     BucketPolicyProvider,
     BucketProvider,
     BudgetProvider,
+    ComponentProvider,
+    DistributionConfigurationProvider,
     EventInvokeConfigProvider,
     FunctionProvider,
     GroupProvider,
+    ImageProvider,
+    ImageRecipeProvider,
+    InfrastructureConfigurationProvider,
     InlinePolicyProvider,
     InstanceProfileProvider,
     KeyProvider,

@@ -23,4 +23,8 @@ if wanted["mode"] == "kill-self":
 if wanted["mode"] == "stamp":
     (results / f"{data.stem}_stamp.json").write_text(json.dumps({"began": BEGAN}))
     sys.exit(0)
+if data.is_dir():
+    found = sorted(str(path.relative_to(data)) for path in data.rglob("*") if path.is_file())
+    (results / f"{data.stem}_copy.txt").write_text("".join(f"{name}\n" for name in found))
+    sys.exit(0)
 shutil.copy(data, results / f"{data.stem}_copy{data.suffix}")
