@@ -28,6 +28,25 @@ def collisions(
                 line = read_document(texts[path], path).line(pointer)
                 message = f"the {what} `{name}` is also in {first}"
                 yield Problem(problem_id, path, pointer, line, message, "Give one of them another name.")
+    analyses = frozenset(name for what, name in owners if what == "analysis")
+    for path in sorted(texts):
+        if kinds[path] is Kind.PROFILE:
+            yield from _platform_storage(path, texts[path], analyses)
+
+
+def _platform_storage(path: str, text: str, analyses: frozenset[str]) -> Iterator[Problem]:
+    """Places of data of a profile that are buckets of the project's analyses, other than the profile's own."""
+    try:
+        groups = load_profile(text, file=path).groups
+    except DocumentError:
+        return
+    document = read_document(text, path)
+    for index, group in enumerate(groups):
+        for number, place in enumerate(group.storage):
+            if place.bucket in analyses:
+                pointer = f"/UXData/Affiliates/{index}/Storage/{number}/Bucket"
+                message = f"`{place.bucket}` is the bucket of an analysis, where a group reaches its own folder only"
+                yield Problem("P211", path, pointer, document.line(pointer), message, "Leave it out.")
 
 
 def _claims(path: str, text: str, kind: Kind) -> Iterator[tuple[str, str, str, str]]:

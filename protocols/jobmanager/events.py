@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
-
 INTERRUPTION_WARNING = "EC2 Spot Instance Interruption Warning"
 WARNED = "interruption-warned"
 """Stands for a state of its own: the instance runs on, and AWS takes it back within two minutes."""

@@ -17,7 +17,8 @@ def follow_instance(services: Services, event: InstanceEvent) -> None:
             note_running(services, event.instance, event.time)
     elif event.state == WARNED:
         # Nothing is relaunched yet: until the instance has ended, it may still store results.
-        if services.ledger.instance(event.instance) or _adopt(services, event.instance):
+        row = services.ledger.instance(event.instance) or _adopt(services, event.instance)
+        if row and row.spot:
             services.ledger.mark_warned(event.instance, event.time)
     elif event.state in ("shutting-down", "terminated"):
         row = services.ledger.instance(event.instance) or _adopt(services, event.instance)

@@ -43,9 +43,7 @@ def refresh_prices(services: Services) -> None:
     services.price_book.keep(prices)
 
 
-def render_table(
-    *, on_demand: Iterable[str], spot: Iterable[Mapping[str, Any]], place: PricePlace, now: str
-) -> bytes:
+def render_table(*, on_demand: Iterable[str], spot: Iterable[Mapping[str, Any]], place: PricePlace, now: str) -> bytes:
     """The table in the form of the shipped one. `on_demand`: products of GetProducts, as the texts it gives."""
     types = {name: entry for product in on_demand for name, entry in _priced(product, now)}
     for item in spot:  # newest first: the first price of a zone is the one in force

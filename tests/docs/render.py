@@ -92,8 +92,8 @@ MACHINES = (
     "An instance has the memory of its type, or the computer's if that is smaller; a watchdog kills its largest "
     "process.",
     "Volumes are folders; their sizes are recorded, not enforced.",
-    "Spot, fleets, stopping, starting and rebooting are refused by name. `ncap local fault interrupt` takes any "
-    "instance back the way EC2 takes spot ones.",
+    "Fleets, persistent spot requests, stopping, starting and rebooting are refused by name. "
+    "`ncap local fault interrupt` takes any instance back the way EC2 takes spot ones; prices never change.",
     "The network has one route out, shown as a NAT gateway: the computer's own.",
     "Service Quotas tells the quotas a preflight asks; others are refused by name. No type is refused for its vCPUs.",
     "Stopping the local cloud ends its running instances, which the job manager then sees as lost.",

@@ -83,6 +83,12 @@ def _denied(operation: str) -> ClientError:
 class BypassPlatform(FakePlatform):
     """The fake platform with roles."""
 
+    @property
+    def rights(self) -> Rights:
+        """What the groups' roles may."""
+        assert isinstance(self.session, RoleSession)
+        return self.session.rights
+
     def fresh_services(self) -> Any:
         gateway = Gateway(self.session, sleep=lambda _: None)
         place = RolePlace(ROLES, FUNCTION)
@@ -197,7 +203,7 @@ def test_another_groups_folder_of_a_platforms_bucket_is_refused_by_its_name_befo
     platform: BypassPlatform, folder: str
 ) -> None:
     assert "belongs to another group" in refusal(platform, dataname=f"s3://another-analysis/lab2/{folder}/x.csv")
-    assert platform.session.rights.sessions == []
+    assert platform.rights.sessions == []
 
 
 @pytest.mark.parametrize(
@@ -259,14 +265,14 @@ def test_a_hostile_address_gives_one_clear_sentence_and_asks_nobody(
     end = refusal(platform, dataname=address)
     assert words in end
     assert len([line for line in end.splitlines()[2:] if line]) == 2
-    assert platform.session.rights.sessions == []
+    assert platform.rights.sessions == []
 
 
 def test_a_bucket_of_somebody_else_is_looked_at_with_a_narrowed_session_named_after_the_function(
     platform: BypassPlatform,
 ) -> None:
     platform.submit(dataname=[THERE, f"s3://{ARCHIVE}/raw/b.csv"])
-    (request,) = platform.session.rights.sessions
+    (request,) = platform.rights.sessions
     assert (request["RoleArn"], request["RoleSessionName"]) == (f"{ROLES}{GROUP}", FUNCTION)
     assert (request["DurationSeconds"], request["Policy"]) == (900, NARROWED)
     actions = {it for statement in json.loads(NARROWED)["Statement"] for it in statement["Action"]}
@@ -281,7 +287,7 @@ def test_credentials_are_kept_for_one_group_and_not_beyond_their_time(platform: 
     assert roles.gateway(GROUP) is not first
     platform.clock.advance(minutes=14)
     roles.gateway(GROUP)
-    assert [it["RoleArn"].removeprefix(ROLES) for it in platform.session.rights.sessions] == [
+    assert [it["RoleArn"].removeprefix(ROLES) for it in platform.rights.sessions] == [
         GROUP,
         "lab2",
         GROUP,
@@ -291,12 +297,12 @@ def test_credentials_are_kept_for_one_group_and_not_beyond_their_time(platform: 
 
 def test_own_data_needs_no_role_at_all(platform: BypassPlatform) -> None:
     platform.submit()
-    assert platform.session.rights.sessions == []
+    assert platform.rights.sessions == []
     assert platform.instances
 
 
 def test_a_group_whose_role_does_not_trust_this_job_manager_is_told_what_to_do(platform: BypassPlatform) -> None:
-    platform.session.rights.trusted.clear()
+    platform.rights.trusted.clear()
     end = refusal(platform, dataname=THERE, resultpath=RESULTS)
     assert "the group's profile must list this analysis, and be deployed again" in end
 

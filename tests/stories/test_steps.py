@@ -1,4 +1,4 @@
-"""A member runs a grid of four over one recording; the runs are gathered, ranked and fetched, all from the command line."""
+"""A member runs a grid of four over one recording; the runs are gathered, ranked and fetched from the command line."""
 
 from __future__ import annotations
 
