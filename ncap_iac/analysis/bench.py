@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ncap_iac.deploy.images import named_environment, pinned_text
+from ncap_iac.deploy.images import named_environment, pinned_text, recipe_folder
 from ncap_iac.documents import PARAMETERS_FILE, checked
 from ncap_iac.errors import UsageError
 from ncap_iac.project import Kind, Project, read_bytes
@@ -67,7 +67,8 @@ def lay(bench: Bench, source: Path, environment_of: Callable[[Path], str]) -> La
     """
     checked([source], Kind.BLUEPRINT)
     folder = source.parent.resolve()
-    if not (folder / "environment" / "recipe.json").is_file():
+    recipe = recipe_folder(folder)
+    if not (recipe / "recipe.json").is_file():
         raise UsageError(
             "it has no environment/recipe.json, so there is nothing to build here",
             where=str(folder),
@@ -80,7 +81,7 @@ def lay(bench: Bench, source: Path, environment_of: Callable[[Path], str]) -> La
     for name in _COPIED:
         if (folder / name).is_file():
             shutil.copyfile(folder / name, target / name)
-    shutil.copytree(folder / "environment", target / "environment", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(recipe, target / "environment", ignore=shutil.ignore_patterns("__pycache__"))
     blueprint = target / Kind.BLUEPRINT.file
     text = read_bytes(blueprint)
     named = named_environment(text, where=str(source))

@@ -58,6 +58,19 @@ def pinned_text(blueprint: bytes, environment: str, *, where: str) -> bytes:
     return AMI_FIELD.sub(lambda match: match[1] + b'"' + environment.encode() + b'"', blueprint)
 
 
+def recipe_folder(folder: Path) -> Path:
+    """Where the recipe of the analysis in `folder` lies: beside its blueprint, or beside that of the analysis it names.
+
+    Two analyses may differ in everything but their environment: then one of them has the recipe. Raises UsageError.
+    """
+    own, blueprint = folder / "environment", folder / Kind.BLUEPRINT.file
+    if own.is_dir() or not blueprint.is_file():
+        return own
+    named = named_environment(read_bytes(blueprint), where=str(blueprint))
+    lent = folder.parent / named.removeprefix("iae:").partition("@")[0] / "environment"
+    return lent if named.startswith("iae:") and lent.is_dir() else own
+
+
 @dataclass(frozen=True)
 class ImageMaker:
     """Builds, finds and registers the images of a project's environments on this computer."""
@@ -107,11 +120,14 @@ class ImageMaker:
         return image
 
     def source(self, folder: Path) -> Source:
-        """The recipe of the analysis in `folder`, read. Raises NcapError."""
+        """The recipe of the analysis in `folder`, read; one without its own uses that of the analysis its AMI names.
+
+        Raises NcapError.
+        """
         from ncap_iac.environments.source import read_source
 
         with environment_errors(folder):
-            return read_source(folder / "environment", self.project.protocols)
+            return read_source(recipe_folder(folder), self.project.protocols)
 
     def make(self, environment: str, folder: Path, *, gateway: Gateway) -> str:
         """The image id of a blueprint's environment in a local cloud, built and registered there.
@@ -161,7 +177,7 @@ class ImageMaker:
 
         listed = []
         for path in self.project.documents(Kind.BLUEPRINT):
-            if not (path.parent / "environment").is_dir():
+            if not recipe_folder(path.parent).is_dir():
                 continue
             source = self.source(path.parent)
             image = find_image(self.places.images, source.digest)

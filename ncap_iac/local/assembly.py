@@ -21,7 +21,7 @@ from ncap_iac.local.faultdoor import Breakable, FaultDoor
 from ncap_iac.local.identity import Credential, Vault
 from ncap_iac.local.principals import Principals
 from ncap_iac.local.server import Edge
-from ncap_iac.local.service import Caller, LocalService, Surroundings
+from ncap_iac.local.service import Caller, LocalService, SharedService, Surroundings
 from ncap_iac.local.simulation import PolicySimulation
 from ncap_iac.local.snapshots import SnapshotTimer
 from ncap_iac.local.store import Store
@@ -63,11 +63,14 @@ def local_services(surroundings: Surroundings) -> Sequence[LocalService]:
     from ncap_iac.local.imagebuilder import ImageBuilderService
     from ncap_iac.local.pricing import PricingService
     from ncap_iac.local.quotas import QuotasService
+    from ncap_iac.local.systemsmanager import SystemsManagerService
     from ncap_iac.local.tagging import TaggingService
 
     making = ImageMaking(surroundings, workshop_of(surroundings, os.environ, home=Path.home))
+    machines = EC2Service(surroundings)
     return [
-        EC2Service(surroundings),
+        machines,
+        SystemsManagerService(surroundings, machines),
         CloudFormationService(surroundings),
         BudgetsService(surroundings),
         ImageBuilderService(surroundings, making),
@@ -105,7 +108,9 @@ def assemble(
     services = make_services(surroundings)
     simulation = PolicySimulation(principals, setting.account_id, time.time)
     guard = Guard(vault, principals, time.time)
-    desk = Desk(services, guard, shared=[simulation])
+    shared = [service for service in services if isinstance(service, SharedService)]
+    own = [service for service in services if not isinstance(service, SharedService)]
+    desk = Desk(own, guard, shared=[simulation, *shared])
     breakable = next((service for service in services if isinstance(service, Breakable)), None)
     faults = FaultDoor(guard, breakable.faults) if breakable is not None else None
     snapshots = SnapshotTimer(save, time.monotonic)

@@ -45,10 +45,13 @@ class Desk:
         return tuple(self._places)
 
     def shares(self, request: Request, body: bytes) -> bool:
-        """Whether an operation of a service of the base (of the `query` protocol) is answered here."""
+        """Whether an operation of a service of the base is answered here; a `query` service's needs the body."""
         scope = request.scope.service if request.scope else ""
         if scope not in self._shared:
             return False
+        target = request.head.get(b"x-amz-target").decode("latin-1")
+        if target:
+            return target.rpartition(".")[2] in self._operations[scope]
         action = parse_qs(_form(request, body).decode("utf-8", "replace")).get("Action", [""])[-1]
         return action in self._operations[scope]
 

@@ -153,7 +153,8 @@ class Edge:
             self._reply(wire, self._faults.answer(request, self._body(request, wire)), "")
             return True
         service = request.scope.service if request.scope else ""
-        if service in self._desk.services:
+        by_target = bool(request.head.get(b"x-amz-target")) and self._desk.shares(request, b"")
+        if by_target or service in self._desk.services:
             reply, request_id = self._desk.answer(request, self._body(request, wire))
             self._reply(wire, reply, request_id)
             return True

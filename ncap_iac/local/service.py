@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from ncap_iac.local.store import Store
@@ -110,6 +110,7 @@ class LocalService(Protocol):
         ...
 
 
+@runtime_checkable
 class SharedService(LocalService, Protocol):
     """A service of the base of which the edge answers some operations itself."""
 

@@ -85,14 +85,16 @@ class Side:
 
     def _environment_problems(self, path: str) -> tuple[Problem, ...]:
         """An environment that is not the one the folder beside the blueprint makes."""
+        from ncap_iac.deploy.images import recipe_folder
         from ncap_iac.environments.source import read_source
 
         folder = (self.project.root / path).parent
         named = str(read_document(self.tree.files[path].decode(), path).get(AMI))
-        if not named.startswith("iae:") or not (folder / "environment").is_dir():
+        recipe = recipe_folder(folder)
+        if not named.startswith("iae:") or not recipe.is_dir():
             return ()
         try:
-            made = read_source(folder / "environment", self.project.protocols).environment
+            made = read_source(recipe, self.project.protocols).environment
         except DocumentError as error:
             return error.problems
         except (OSError, UnicodeDecodeError) as error:

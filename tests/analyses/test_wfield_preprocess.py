@@ -126,7 +126,7 @@ def test_one_colour_is_denoised_and_nothing_is_taken_out(tmp_path: Path) -> None
         ("a.tif", b"II*\0cut", {}, "cannot be read"),
         ("a.zip", b"PK\x03\x04", {}, "cannot be read"),
         ("a.npy", packed(frames()), {"freq_highpass": 30}, "not below half"),
-        ("a.npy", packed(frames()), {"analysis_selection": ["motion"]}, "analysis_selection"),
+        ("a.npy", packed(frames()), {"analysis_selection": ["motoin"]}, "analysis_selection"),
         ("a.npy", packed(frames()), {"blokc": 1}, "unknown parameter 'blokc'"),
     ],
 )

@@ -268,8 +268,22 @@ def terms(analysis: str, *steps: dict[str, Any], minutes: int = 60) -> Terms:
     return terms_of(document, source="test")
 
 
-GATHER = {"type": "gather", "analysis": "search", "files": [], "config": {}, "atLeast": 1, "when": "scattered"}
-CHAIN = {"type": "chain", "analysis": "after", "files": ["*.npy"], "config": {}, "atLeast": None, "when": "asked"}
+GATHER: dict[str, Any] = {
+    "type": "gather",
+    "analysis": "search",
+    "files": [],
+    "config": {},
+    "atLeast": 1,
+    "when": "scattered",
+}
+CHAIN: dict[str, Any] = {
+    "type": "chain",
+    "analysis": "after",
+    "files": ["*.npy"],
+    "config": {},
+    "atLeast": None,
+    "when": "asked",
+}
 
 
 def test_a_quote_counts_points_and_prices_every_step() -> None:
@@ -288,7 +302,7 @@ def test_a_quote_counts_points_and_prices_every_step() -> None:
 
     plain = make_quote(Ask(GROUP, data, {}), terms("first", GATHER, CHAIN), prices)
     assert quote_steps(plain, prices, known.get) == ()
-    unknown = quote_steps(quote, prices, {}.get)
+    unknown = quote_steps(quote, prices, lambda name: None)
     assert [(it.analysis, it.quote) for it in unknown] == [("search", None), ("after", None)]
 
 

@@ -102,7 +102,7 @@ OTHERS = {
     "consensus": Neighbour(("lab",), {"additionalProperties": False, "properties": {"beta": {"minimum": 0}}}, ()),
     "locanmf": Neighbour((), None, ("spikes",)),
 }
-OWN = {"additionalProperties": False, "properties": {"seed": {"type": "integer", "maximum": 4}}}
+OWN: dict[str, Any] = {"additionalProperties": False, "properties": {"seed": {"type": "integer", "maximum": 4}}}
 
 
 def against(*steps: Any) -> list[tuple[str, str]]:

@@ -43,10 +43,11 @@ def test_shown_commands_exist(page: Path) -> None:
     """Each `ncap …` line of a shell block names a verb and options that the command has."""
     known = dict(verbs(build_parser()))
     for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL):
-        for line in block.splitlines():
+        for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line, comments=True)
             if words[:1] != ["ncap"]:
                 continue
+            words = words[: words.index("--")] if "--" in words else words
             plain = [word for word in words if word not in ("--aws",)]
             verb = next((tuple(plain[:size]) for size in (3, 2) if tuple(plain[:size]) in known), None)
             assert verb, f"{page.name}: {line}"

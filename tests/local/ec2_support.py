@@ -34,7 +34,7 @@ class FakeIam:
 
     def get_instance_profile(self, InstanceProfileName: str) -> dict[str, Any]:  # noqa: N803
         self.asked.append(InstanceProfileName)
-        if InstanceProfileName not in ("neurocaas-instance-demo", "without-role"):
+        if InstanceProfileName not in ("neurocaas-instance-demo", "without-role", "neurocaas-development"):
             raise ClientError({"Error": {"Code": "NoSuchEntity", "Message": "no"}}, "GetInstanceProfile")
         path = f"arn:aws:iam::{ACCOUNT}"
         roles = [{"Arn": f"{path}:role/neurocaas/instances/{InstanceProfileName}"}]
@@ -45,6 +45,12 @@ class FakeIam:
                 "Roles": [] if InstanceProfileName == "without-role" else roles,
             }
         }
+
+
+    def simulate_principal_policy(self, PolicySourceArn: str, **asked: Any) -> dict[str, Any]:  # noqa: N803
+        """Systems Manager may speak to instances of no role but a developer's."""
+        decision = "allowed" if "development" in PolicySourceArn else "implicitDeny"
+        return {"EvaluationResults": [{"EvalDecision": decision, "EvalActionName": asked["ActionNames"][0]}]}
 
 
 class FakeSts:

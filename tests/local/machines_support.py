@@ -27,12 +27,13 @@ def host_interpreter() -> Interpreter:
 
 
 def make_image(images: Path, name: str = "tiny", files: dict[str, str] | None = None) -> Path:
-    """A sealed image: `env/bin/python` of the host, and whatever files are asked for."""
+    """A sealed image: Python of the host, and whatever files are asked for."""
     folder = images / f"{DIGEST}-{name}"
     for place in ("env/bin", "tool/bin", "analysis"):
         (folder / place).mkdir(parents=True)
     python = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
-    (folder / "env" / "bin" / "python").symlink_to(python)
+    for place in ("env", "tool"):
+        (folder / place / "bin" / "python").symlink_to(python)
     for path, text in (files or {}).items():
         (folder / path).write_text(text)
     seal_image(

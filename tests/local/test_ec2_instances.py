@@ -206,10 +206,10 @@ def test_a_machine_knows_region_endpoint_and_metadata_service(cloud: Cloud) -> N
     assert lines[1:3] == ["AWS_ENDPOINT_URL=http://127.0.0.1:4566", f"AWS_REGION={REGION}"]
 
 
-def test_shutdown_behaviour_stop_terminates_and_says_so(cloud: Cloud) -> None:
+def test_shutdown_behaviour_stop_leaves_a_stopped_instance(cloud: Cloud) -> None:
     (instance_id,) = cloud.run("#!/bin/sh\nshutdown -h now\n")
-    cloud.wait(instance_id, "terminated")
-    assert "no stopped state" in cloud.describe(instance_id)["StateReason"]["Message"]
+    cloud.wait(instance_id, "stopped")
+    assert cloud.describe(instance_id)["StateReason"]["Code"] == "Client.InstanceInitiatedShutdown"
 
 
 def test_a_launch_is_described_with_everything_it_asked_for(cloud: Cloud) -> None:

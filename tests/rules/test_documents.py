@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ncap_compiler import load_blueprint, load_parameters_schema, load_profile
+from ncap_iac.deploy.images import recipe_folder
 from ncap_iac.environments.source import read_source
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +26,7 @@ def test_a_blueprint_is_valid_and_its_environment_is_pinned(file: Path) -> None:
         load_parameters_schema(parameters.read_text(), file=str(parameters))
     image = json.loads(file.read_text())["Lambda"]["LambdaConfig"]["AMI"]
     if image.startswith("iae:"):
-        source = read_source(file.parent / "environment", ROOT / "protocols")
+        source = read_source(recipe_folder(file.parent), ROOT / "protocols")
         assert image == source.environment, f"run `ncap environment pin {file.parent.name}`"
 
 

@@ -105,6 +105,13 @@ def compile_environment(build: EnvironmentBuild) -> str:
     return render_template(build_environment(build), stack=build.stack)
 
 
+def compile_development() -> str:
+    """The template of the stack development instances need: one an account and region."""
+    from ncap_compiler.stacks.development import build_development
+
+    return render_template(build_development(), stack=names.DEVELOPMENT_STACK)
+
+
 def groups_in(template: Mapping[str, Json]) -> tuple[str, ...]:
     """The groups a deployed users stack holds, as its template says; none for other templates."""
     from ncap_compiler.stacks.users import named_groups

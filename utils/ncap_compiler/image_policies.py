@@ -18,7 +18,7 @@ AGENT_CHANNELS = (
     "ssmmessages:OpenControlChannel",
     "ssmmessages:OpenDataChannel",
 )
-"""How Image Builder speaks to the building instance; these services know no resources to limit them to."""
+"""How Systems Manager speaks to an instance; these services know no resources to limit them to."""
 
 
 def build_image(build: str, archive: str) -> tuple[Statement, ...]:

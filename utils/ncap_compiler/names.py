@@ -18,6 +18,8 @@ DEAD_LETTER_QUEUE = "neurocaas-dead-letters"
 SECURITY_GROUP = "neurocaas-instances"
 BUDGET = "neurocaas-monthly"
 
+DEVELOPMENT_STACK = "neurocaas-development"
+
 PATH = "/neurocaas/"
 """IAM path of roles, groups and users."""
 INSTANCE_PATH = "/neurocaas/instances/"
@@ -44,6 +46,18 @@ MAX_POLICIES = 10
 MAX_GROUP_NAME = MAX_IAM_NAME - len("neurocaas-instance-")
 """Characters of a group's name: its instance role's name must fit."""
 
+DEVELOPMENT_TAG = "neurocaas:development"
+"""On instances people work on; its value is `On`."""
+OWNER_TAG = "neurocaas:owner"
+"""Who launched a development instance: an ARN."""
+EXPIRES_TAG = "neurocaas:expires-at"
+"""When a development instance has to be off: UTC, ISO 8601."""
+AT_EXPIRY_TAG = "neurocaas:at-expiry"
+"""What happens then: `terminate` or `stop`."""
+SAVED_FROM_TAG = "neurocaas:saved-from"
+"""Of an image: the environment its development instance was launched with."""
+
+DEVELOPMENT = "development/"
 HANDOVERS = "handovers/"
 """Where the artifact bucket keeps who was given a key."""
 
@@ -104,6 +118,11 @@ def environment_archive_key(sha256: str) -> str:
 def verification_prefix(environment: str) -> str:
     """Where in the artifact bucket AMIs of `environment` are tried: samples, launch manifests, results."""
     return f"verifications/{environment}/"
+
+
+def development_prefix(instance: str = "*") -> str:
+    """Where in the artifact bucket test jobs of a development instance are: data, launch manifests, results."""
+    return f"{DEVELOPMENT}{instance}/"
 
 
 def environment_build(environment: str, digest: str) -> str:

@@ -115,14 +115,14 @@ def _activity(arrays: Mapping[str, Stored], name: str, *, counts: bool) -> np.nd
 
 def _check_values(block: np.ndarray, first: int, name: str, *, counts: bool) -> None:
     """Refuses the first value that cannot be, with its place."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         rules = [("is not a finite number", ~np.isfinite(block.astype(np.float32)))]
-    if counts:
-        rules += [
-            ("is negative; spikes are counted", block < 0),
-            ("is not a whole number; spikes are counted (readout 'gaussian' takes any number)", block % 1 != 0),
-            (f"is more spikes in a bin than there can be ({MOST_SPIKES:,})", block > MOST_SPIKES),
-        ]
+        if counts:
+            rules += [
+                ("is negative; spikes are counted", block < 0),
+                ("is not a whole number; spikes are counted (readout 'gaussian' takes any number)", block % 1 != 0),
+                (f"is more spikes in a bin than there can be ({MOST_SPIKES:,})", block > MOST_SPIKES),
+            ]
     for what, wrong in rules:
         if wrong.any():
             trial, time_bin, neuron = np.argwhere(wrong)[0]

@@ -65,13 +65,14 @@ def analyse(data: Path, config: Path, results: Path) -> None:
 
 def _device() -> torch.device:
     """The GPU if there is one; the same numbers at every run on the same kind of machine."""
-    # Both are read when torch starts. The first (torch documentation, "Reproducibility") makes a GPU's linear algebra
-    # repeatable. Without the second, threads that wait for one another spin, which is 30 times slower beside others.
+    # Read when CUDA starts: makes a GPU's linear algebra repeatable (torch documentation, "Reproducibility").
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Sums over several threads round by their number. One is as fast at these sizes, and 30 times faster where others
+    # compete for the cores: threads that wait for one another spin.
+    torch.set_num_threads(1)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -227,8 +228,8 @@ def _describe(
 def recommend(recording: Recording, parameters: Mapping[str, Any]) -> dict[str, object]:
     """Instance type and disk for a recording of this size.
 
-    A step multiplies about 3 gen_dim^2 + 6 enc_dim (neurons + enc_dim) weights a bin, six times with the gradient; two
-    cores manage about 10^10 of these a second. A training of more than an hour on the CPU goes to a GPU.
+    A step multiplies about 3 gen_dim^2 + 6 enc_dim (neurons + enc_dim) weights a bin, six times with the gradient; one
+    core manages about 10^10 of these a second. A training of more than an hour on the CPU goes to a GPU.
     """
     count, bins, neurons = recording.values.shape
     gen, enc, con = (parameters[name] for name in ("gen_dim", "enc_dim", "con_dim"))

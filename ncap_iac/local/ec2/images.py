@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ncap_iac.environments.manifest import SEAL
+from ncap_iac.local.ec2.disks import Disks
 from ncap_iac.local.ec2.filters import Fields, page, select
 from ncap_iac.local.ec2.inventory import IMAGES, Inventory
-from ncap_iac.local.ec2.model import MachineImage
+from ncap_iac.local.ec2.model import Instance, MachineImage
 from ncap_iac.local.ec2.requests import (
     Parameters,
     invalid,
@@ -42,8 +43,9 @@ _FILTERS: Fields[MachineImage] = {
 class Images:
     """The operations on images."""
 
-    def __init__(self, inventory: Inventory, folder: Path, *, clock: Callable[[], float]) -> None:
+    def __init__(self, inventory: Inventory, folder: Path, disks: Disks, *, clock: Callable[[], float]) -> None:
         self._inventory = inventory
+        self._disks = disks
         self._folder = folder
         self._clock = clock
 
@@ -52,34 +54,53 @@ class Images:
         accepted = ("Name", "Description", "ImageLocation", "Architecture", "RootDeviceName", "TagSpecifications")
         neutral = {"VirtualizationType": "hvm", "EnaSupport": True}
         refuse_others("RegisterImage", parameters, accepted, neutral)
-        name = required(parameters, "Name")
-        if not _NAME.fullmatch(name):
+        architecture = parameters.get("Architecture") or "x86_64"
+        if architecture not in _ARCHITECTURES:
+            raise invalid(architecture, "Architecture", f"Expected one of {', '.join(_ARCHITECTURES)}.")
+        folder = self._image_folder(required(parameters, "ImageLocation"))
+        image = MachineImage(
+            image_id=self._inventory.make_id("ami"),
+            name=required(parameters, "Name"),
+            description=parameters.get("Description") or "",
+            folder=folder,
+            architecture=architecture,
+            root_device=parameters.get("RootDeviceName") or "/dev/xvda",
+            created_at=self._clock(),
+            tags=read_tag_specifications(parameters.get("TagSpecifications"), ("image",)).get("image", {}),
+        )
+        return self.keep(image, parameters)
+
+    def save(self, instance: Instance, parameters: Parameters) -> Answer:
+        """CreateImage of an instance: its image with a copy of its disk, which is named as the image is."""
+        image_id = self._inventory.make_id("ami")
+        origin = next((it for it in self._inventory.images() if it.folder == instance.image_folder), None)
+        image = MachineImage(
+            image_id=image_id,
+            name=required(parameters, "Name"),
+            description=parameters.get("Description") or "",
+            folder=instance.image_folder,
+            architecture=origin.architecture if origin else "x86_64",
+            root_device=instance.volumes[0].device,
+            created_at=self._clock(),
+            tags=read_tag_specifications(parameters.get("TagSpecifications"), ("image",)).get("image", {}),
+            disk=image_id,
+        )
+        return self.keep(image, parameters)
+
+    def keep(self, image: MachineImage, parameters: Parameters) -> Answer:
+        """Record an image under a name nobody has. Raises ServiceError."""
+        if not _NAME.fullmatch(image.name):
             raise ServiceError(
                 "InvalidAMIName.Malformed",
                 "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, "
                 "and ( ) [ ] space . / - ' @ _",
             )
-        architecture = parameters.get("Architecture") or "x86_64"
-        if architecture not in _ARCHITECTURES:
-            raise invalid(architecture, "Architecture", f"Expected one of {', '.join(_ARCHITECTURES)}.")
-        folder = self._image_folder(required(parameters, "ImageLocation"))
-        tags = read_tag_specifications(parameters.get("TagSpecifications"), ("image",))
         with self._inventory.store.transaction():
             for known in self._inventory.images():
-                if known.name == name:
-                    message = f"AMI name {name} is already in use by AMI {known.image_id}"
+                if known.name == image.name:
+                    message = f"AMI name {image.name} is already in use by AMI {known.image_id}"
                     raise ServiceError("InvalidAMIName.Duplicate", message)
             stop_dry_run(parameters)
-            image = MachineImage(
-                image_id=self._inventory.make_id("ami"),
-                name=name,
-                description=parameters.get("Description") or "",
-                folder=folder,
-                architecture=architecture,
-                root_device=parameters.get("RootDeviceName") or "/dev/xvda",
-                created_at=self._clock(),
-                tags=tags.get("image", {}),
-            )
             self._inventory.save_image(image)
         return {"ImageId": image.image_id}
 
@@ -108,9 +129,10 @@ class Images:
         return {**answer, "NextToken": token} if token else answer
 
     def deregister(self, parameters: Parameters) -> Answer:
-        """DeregisterImage; running instances keep running, the folder stays."""
+        """DeregisterImage; running instances keep running, the folder stays, a saved disk goes."""
         refuse_others("DeregisterImage", parameters, ("ImageId",))
         image = self._inventory.image(required(parameters, "ImageId"))
         stop_dry_run(parameters)
         self._inventory.store.delete(IMAGES, image.image_id)
+        self._disks.remove(image.disk)
         return {"Return": True}

@@ -156,6 +156,7 @@ class Instances:
                 profile=launch.profile,
                 client_token=token,
                 spot_request=self._inventory.make_id("sir") if launch.market == "spot" else "",
+                disk=launch.image.disk,
             )
             for index, number in enumerate(self._inventory.next_numbers(count))
         ]

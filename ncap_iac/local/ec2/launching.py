@@ -165,7 +165,7 @@ def read_volumes(mappings: Sequence[Parameters], root_device: str) -> tuple[Volu
 
 
 def read_shutdown_behavior(behavior: str | None) -> str:
-    """`stop` is accepted and described, but a local instance that shuts down is terminated."""
+    """What an instance does that shuts itself down: `stop` unless told otherwise."""
     if behavior not in (None, "", "stop", "terminate"):
         raise invalid(behavior, "InstanceInitiatedShutdownBehavior", "Expected stop or terminate.")
     return behavior or "stop"

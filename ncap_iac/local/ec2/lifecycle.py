@@ -1,8 +1,9 @@
 """From pending to terminated: the states of instances, the events they send, who may run now.
 
-Every change is on disk, with its event, before anything else happens. At most `slots` machines run at once; instances
-beyond that stay `pending` and start in the order of their launch. EC2 would start them all: a computer has only so
-many cores, and a state that every client knows and waits for anyway is a better answer than an error it would retry.
+Every change is on disk, with its event, before anything else happens. A stopped instance keeps its scratch. At most
+`slots` machines run at once; instances beyond that stay `pending` and start in the order of their launch. EC2 would
+start them all: a computer has only so many cores, and a state that every client knows and waits for anyway is a better
+answer than an error it would retry.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from ncap_iac.local.ec2.catalog import INSTANCE_TYPES
+from ncap_iac.local.ec2.disks import Disks
 from ncap_iac.local.ec2.events import spot_warning_event, state_change_event
 from ncap_iac.local.ec2.inventory import Inventory
 from ncap_iac.local.ec2.model import Instance, Reason, State
@@ -62,6 +65,7 @@ class Lifecycle:
         self,
         inventory: Inventory,
         surroundings: Surroundings,
+        disks: Disks,
         *,
         slots: int | None = None,
         isolation: Callable[[], Isolation] = strongest_isolation,
@@ -70,6 +74,7 @@ class Lifecycle:
         self.lock = threading.RLock()
         self._inventory = inventory
         self._surroundings = surroundings
+        self._disks = disks
         self._clock = surroundings.clock
         self._folder = surroundings.folder / "instances"
         self._slots = slots or len(cores)
@@ -79,7 +84,7 @@ class Lifecycle:
         self._warmer = threading.Thread(target=self._warm, name="ec2 warm-up", daemon=True)
         self._is_open = False
         self._cleaned_at = 0.0
-        self._room = MachineRoom(self._folder, self._hear, isolation=isolation)
+        self._room = MachineRoom(self._folder, self._hear, keeps_disk=self._keeps_disk, isolation=isolation)
         self._metadata = MetadataService(RoleCredentials(surroundings.client, surroundings.clock), surroundings.clock)
 
     def start(self) -> None:
@@ -90,7 +95,9 @@ class Lifecycle:
         with self.lock:
             self._is_open = True
             for instance in self._inventory.instances():
-                if instance.boot_begun and instance.state is not State.TERMINATED:
+                if instance.state is State.STOPPING:
+                    self._change(instance, State.STOPPED)
+                elif instance.boot_begun and instance.state not in (State.TERMINATED, State.STOPPED):
                     self._end_lost(instance)
             self._clean()
             self._fill()
@@ -131,6 +138,29 @@ class Lifecycle:
         """On the caller's wish; with the lock held. An instance on its way out is left to it."""
         return self._end(instance, reason, self._room.end)
 
+    def halt(self, instance: Instance) -> Instance:
+        """Switch off a machine and keep its disk; one that is off or on its way stays so. With the lock held."""
+        if instance.state is not State.RUNNING:
+            return instance
+        changed = self._change(instance, State.STOPPING, USER_INITIATED)
+        self._room.end(instance.instance_id)
+        return changed
+
+    def resume(self, instance: Instance) -> Instance:
+        """Let a stopped machine come up again when there is a core for it. With the lock held."""
+        if instance.state is not State.STOPPED:
+            return instance
+        begun = replace(instance, boot_begun=False, has_started=True, reason=None, launched_at=self._clock())
+        return self._change(begun, State.PENDING)
+
+    def door(self, instance: Instance) -> Path:
+        """Where the agent of a managed, running instance is spoken to."""
+        return self._room.door(instance.instance_id)
+
+    def _keeps_disk(self, instance_id: str) -> bool:
+        instance = self._inventory.instance(instance_id)
+        return instance is not None and instance.state is State.STOPPING
+
     def lose(self, instance: Instance) -> Instance:
         """As if its computer had died: nothing in it hears of it. With the lock held."""
         return self._end(instance, _lost("the instance was lost on purpose"), self._room.kill)
@@ -141,12 +171,15 @@ class Lifecycle:
         self._surroundings.emit(spot_warning_event(instance, self._inventory.network, self._clock()))
 
     def _end(self, instance: Instance, reason: Reason, stop: Callable[[str], None]) -> Instance:
-        if not instance.state.is_live:
+        if instance.state in (State.SHUTTING_DOWN, State.TERMINATED):
             return instance
+        was_stopped = instance.state is State.STOPPED
         instance = self._change(instance, State.SHUTTING_DOWN, reason)
         if instance.instance_id in self._used:
             stop(instance.instance_id)
             return instance
+        if was_stopped:
+            MachineFolder(self._folder / instance.instance_id).clear()
         self._change(instance, State.TERMINATED)
         return instance
 
@@ -194,6 +227,9 @@ class Lifecycle:
                 hostname=self._inventory.network.host_name(instance.private_ip).partition(".")[0],
                 environment=environment,
                 core=self._cores[slot] if self._cores else None,
+                is_managed=instance.profile is not None and instance.profile.is_managed,
+                disk=self._disks.path(instance.disk),
+                is_first_boot=not instance.has_started,
             )
         )
 
@@ -238,21 +274,10 @@ class Lifecycle:
                 self._change(instance, State.RUNNING)
             return
         if instance.state.is_live:
-            instance = self._change(instance, State.SHUTTING_DOWN, self._reason(instance, report))
+            stays = report.cause is Cause.POWER and instance.shutdown_behavior == "stop"
+            instance = self._change(instance, State.STOPPING if stays else State.SHUTTING_DOWN, _reason(report))
         if report.happened == "ended" and instance.state is not State.TERMINATED:
-            self._change(instance, State.TERMINATED)
-
-    def _reason(self, instance: Instance, report: Report) -> Reason:
-        if report.cause is Cause.BROKEN:
-            return Reason(
-                "Server.InternalError", f"Server.InternalError: the instance could not start: {report.message}"
-            )
-        if report.cause is Cause.LOST:
-            return _lost(report.message or "the local cloud was stopped")
-        if instance.shutdown_behavior == "stop":
-            note = " (the local cloud terminates an instance that shuts down; it has no stopped state)"
-            return replace(SELF_INITIATED, message=SELF_INITIATED.message + note)
-        return SELF_INITIATED
+            self._change(instance, State.STOPPED if instance.state is State.STOPPING else State.TERMINATED)
 
     def _end_lost(self, instance: Instance) -> None:
         if instance.state.is_live:
@@ -273,6 +298,14 @@ class Lifecycle:
             if age_s > _RECORD_S:
                 self._inventory.forget_instance(instance.instance_id)
         self._inventory.forget_unused_tokens()
+
+
+def _reason(report: Report) -> Reason:
+    if report.cause is Cause.BROKEN:
+        return Reason("Server.InternalError", f"Server.InternalError: the instance could not start: {report.message}")
+    if report.cause is Cause.LOST:
+        return _lost(report.message or "the local cloud was stopped")
+    return SELF_INITIATED
 
 
 def _lost(how: str) -> Reason:

@@ -13,23 +13,27 @@ from typing import Any
 Document = dict[str, Any]
 Tags = Mapping[str, str]
 
+_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+
 
 class State(Enum):
-    """The states of an instance a local cloud knows (no instance is ever stopped)."""
+    """The states of an instance."""
 
     PENDING = "pending"
     RUNNING = "running"
     SHUTTING_DOWN = "shutting-down"
     TERMINATED = "terminated"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
 
     @property
     def code(self) -> int:
         """EC2's number of the state."""
-        return {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48}[self.value]
+        return _CODES[self.value]
 
     @property
     def is_live(self) -> bool:
-        """Whether the instance is not yet on its way out."""
+        """Whether the instance computes, or is about to."""
         return self in (State.PENDING, State.RUNNING)
 
 
@@ -48,6 +52,8 @@ class Profile:
     arn: str
     profile_id: str
     role_arn: str | None
+    is_managed: bool = False
+    """Whether the role lets Systems Manager speak to the instance."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,10 @@ class Instance:
     ended_at: float | None = None
     spot_request: str = ""
     """Id of the request a spot instance was bought by; empty: on demand."""
+    disk: str = ""
+    """The disk its image was saved with: a folder's name; empty: an empty one."""
+    has_started: bool = False
+    """Whether it was up before and was stopped: user data runs once, its disk is as it was left."""
 
     @property
     def market(self) -> str:
@@ -142,6 +152,8 @@ class MachineImage:
     root_device: str
     created_at: float
     tags: Tags
+    disk: str = ""
+    """Of an image saved from an instance: the folder with a copy of its disk."""
 
     def document(self) -> Document:
         """As kept on disk."""

@@ -24,6 +24,7 @@ CREATED = {
 }
 """Operations that make one resource, whose id is not known yet."""
 
+_ON_INSTANCES = ("TerminateInstances", "StopInstances", "StartInstances")
 _EXISTING = {
     "CreateLaunchTemplateVersion": "LaunchTemplateId",
     "ModifyLaunchTemplate": "LaunchTemplateId",
@@ -56,7 +57,9 @@ class EC2Permissions:
             return self._create(operation, CREATED[operation], parameters)
         if operation in ("CreateTags", "DeleteTags"):
             return self._tag(operation, parameters)
-        if operation == "TerminateInstances":
+        if operation == "CreateImage":
+            return [self._on(operation, parameters.get("InstanceId")), *self._create(operation, "image", parameters)]
+        if operation in _ON_INSTANCES:
             return [self._on(operation, instance_id) for instance_id in parameters.get("InstanceIds") or ()]
         if operation in _EXISTING:
             return [self._on(operation, self._named(operation, parameters))]

@@ -14,14 +14,18 @@ from botocore.exceptions import ClientError
 from ncap_iac.local.ec2.model import Profile
 from ncap_iac.local.service import ServiceError
 
+MANAGED_ACTION = "ssm:UpdateInstanceInformation"
+"""By what the agent of Systems Manager registers an instance."""
+
 _FRESH_S = 5.0
 
 
 class ProfileDirectory:
     """Instance profiles by name."""
 
-    def __init__(self, client: Callable[[str], Any], clock: Callable[[], float]) -> None:
+    def __init__(self, client: Callable[[str], Any], clock: Callable[[], float], region: str) -> None:
         self._client = client
+        self._region = region
         self._clock = clock
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, Profile]] = {}
@@ -53,7 +57,23 @@ class ProfileDirectory:
     def _ask(self, name: str) -> Profile:
         answer = self._client("iam").get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
         roles = answer.get("Roles") or [{}]
-        profile = Profile(arn=answer["Arn"], profile_id=answer["InstanceProfileId"], role_arn=roles[0].get("Arn"))
+        role = roles[0].get("Arn")
+        profile = Profile(
+            arn=answer["Arn"],
+            profile_id=answer["InstanceProfileId"],
+            role_arn=role,
+            is_managed=bool(role) and self._may_be_managed(role),
+        )
         with self._lock:
             self._known[name] = (self._clock(), profile)
         return profile
+
+    def _may_be_managed(self, role: str) -> bool:
+        """Whether Systems Manager's agent could register with these rights."""
+        account = role.split(":")[4]
+        answer = self._client("iam").simulate_principal_policy(
+            PolicySourceArn=role,
+            ActionNames=[MANAGED_ACTION],
+            ResourceArns=[f"arn:aws:ec2:{self._region}:{account}:instance/i-00000000000000000"],
+        )
+        return all(result["EvalDecision"] == "allowed" for result in answer["EvaluationResults"])

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from ncap_iac.local.ec2.disks import Disks
 from ncap_iac.local.ec2.faults import Faults
 from ncap_iac.local.ec2.images import Images
 from ncap_iac.local.ec2.instances import Instances
 from ncap_iac.local.ec2.inventory import Inventory, random_id
 from ncap_iac.local.ec2.launch_templates import LaunchTemplates
 from ncap_iac.local.ec2.lifecycle import Lifecycle
-from ncap_iac.local.ec2.model import State
+from ncap_iac.local.ec2.model import Instance, State
 from ncap_iac.local.ec2.network import Network
 from ncap_iac.local.ec2.permissions import EC2Permissions
 from ncap_iac.local.ec2.places import Places
 from ncap_iac.local.ec2.profiles import ProfileDirectory
 from ncap_iac.local.ec2.routes import Routes
+from ncap_iac.local.ec2.saving import Saving
 from ncap_iac.local.ec2.security_groups import SecurityGroups
 from ncap_iac.local.ec2.spot_prices import SpotPrices
+from ncap_iac.local.ec2.stopping import Stopping
 from ncap_iac.local.ec2.tags import TagKeeper
 from ncap_iac.local.pricing import DeployedPrices
 from ncap_iac.local.runner.isolation import Isolation, strongest_isolation
@@ -45,12 +49,15 @@ class EC2Service:
         network = Network(surroundings.account_id, surroundings.region)
         clock = surroundings.clock
         self._inventory = Inventory(surroundings.store, network, make_id=make_id)
-        self._lifecycle = Lifecycle(self._inventory, surroundings, slots=slots, isolation=isolation)
-        profiles = ProfileDirectory(surroundings.client, clock)
-        self._instances = Instances(self._inventory, self._lifecycle, profiles, clock=clock)
+        profiles = ProfileDirectory(surroundings.client, clock, surroundings.region)
         self._templates = LaunchTemplates(self._inventory, clock=clock)
         self._groups = SecurityGroups(self._inventory, is_used=self._is_group_used)
-        self._images = Images(self._inventory, surroundings.images, clock=clock)
+        disks = Disks(surroundings.folder / "disks")
+        self._lifecycle = Lifecycle(self._inventory, surroundings, disks, slots=slots, isolation=isolation)
+        self._instances = Instances(self._inventory, self._lifecycle, profiles, clock=clock)
+        self._images = Images(self._inventory, surroundings.images, disks, clock=clock)
+        self._stopping = Stopping(self._instances, self._lifecycle)
+        self._saving = Saving(self._images, self._instances, disks, surroundings.folder / "instances")
         self._places, self._routes = Places(network), Routes(network)
         self._prices = SpotPrices(network, DeployedPrices(surroundings), clock=clock)
         self._tags = TagKeeper(self._inventory, self._instances.visible, self._lifecycle.lock)
@@ -76,6 +83,18 @@ class EC2Service:
     def isolation(self) -> str:
         """The rung instances run on: `bubblewrap`, `user namespace`, `landlock` or `process`."""
         return self._lifecycle.isolation
+
+    def managed(self) -> Sequence[Instance]:
+        """The running instances whose role lets Systems Manager speak to them."""
+        return [
+            instance
+            for instance in self._instances.visible()
+            if instance.state is State.RUNNING and instance.profile is not None and instance.profile.is_managed
+        ]
+
+    def door(self, instance: Instance) -> Path:
+        """Where the agent of a managed instance listens."""
+        return self._lifecycle.door(instance)
 
     def permissions(self, call: Call) -> Sequence[Permission]:
         """What IAM has to allow. Raises ServiceError for a launch that cannot be understood."""
@@ -112,6 +131,9 @@ class EC2Service:
             "DescribeInstances": lambda call: instances.describe(call.parameters),
             "DescribeInstanceStatus": lambda call: instances.describe_status(call.parameters),
             "TerminateInstances": lambda call: instances.terminate(call.parameters),
+            "StopInstances": lambda call: self._stopping.stop(call.parameters),
+            "StartInstances": lambda call: self._stopping.start(call.parameters),
+            "CreateImage": lambda call: self._saving.create(call.parameters),
             "GetConsoleOutput": lambda call: instances.console_output(call.parameters),
             "DescribeVolumes": lambda call: instances.describe_volumes(call.parameters),
             "CreateTags": lambda call: tags.create(call.parameters),

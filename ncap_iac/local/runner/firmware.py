@@ -1,8 +1,9 @@
-"""A machine's own folder: its init, its power commands, its scratch. Makes and removes files, runs nothing."""
+"""A machine's own folder: its init, agent, power commands, scratch. Makes and removes files, runs nothing."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,16 @@ class MachineFolder:
         """All the machine printed; the one thing that outlives it for a while."""
         return self.folder / "console.log"
 
+    @property
+    def init(self) -> Path:
+        """The first program of a machine with an agent."""
+        return self.firmware / "init"
+
+    @property
+    def agent(self) -> Path:
+        """The agent's program."""
+        return self.firmware / "agent.py"
+
     def make(self, user_data: bytes) -> None:
         """Everything a boot needs. Raises OSError, among others for a full disk."""
         for folder in (self.folder, self.scratch, self.temporary, self.firmware, self.programs):
@@ -64,9 +75,21 @@ class MachineFolder:
         if not self.power.exists():
             os.mkfifo(self.power, 0o600)
 
-    def clear(self) -> None:
-        """Remove everything but the console."""
-        for folder in (self.scratch, self.temporary, self.firmware):
+    def install_agent(self, python: str, door: str, *, runs_user_data: bool) -> None:
+        """Let an agent listen at `door` for as long as the machine is up; user data may run before. Raises OSError."""
+        program = Path(__file__).with_name("agent.py").read_bytes()
+        words = [f"{shlex.join([python, '-I', '-S', str(self.agent), door])} &"]
+        words += [shlex.quote(str(self.user_data))] if runs_user_data else []
+        self.agent.write_bytes(program)
+        _write_program(self.init, "\n".join(("#!/bin/sh", *words, "wait", "")).encode())
+
+    def fill(self, disk: Path) -> None:
+        """Put a saved disk's contents on the machine's. Raises OSError."""
+        shutil.copytree(disk, self.scratch, symlinks=True, dirs_exist_ok=True)
+
+    def clear(self, *, keeps_disk: bool = False) -> None:
+        """Remove everything but the console, and the disk of a machine that will go on later."""
+        for folder in (self.temporary, self.firmware, *(() if keeps_disk else (self.scratch,))):
             remove_tree(folder)
 
 

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from ncap_iac.environments.manifest import ImageError
 from ncap_iac.environments.offline import asks_for_network, network_variables
 from ncap_iac.environments.store import BootCheck, Image
+from ncap_iac.local.runner.agent_line import DOOR
 from ncap_iac.local.runner.console import console_tail
 from ncap_iac.local.runner.firmware import MachineFolder
 from ncap_iac.local.runner.isolation import (
@@ -54,6 +55,12 @@ class Machine:
     """AWS's own variables: region, endpoint, metadata service."""
     core: int | None = None
     """Pinned to this core of the host; None: all the edge may use."""
+    is_managed: bool = False
+    """An agent listens in it, and it stays up when its user data has run."""
+    disk: Path | None = None
+    """What its disk holds at the first boot."""
+    is_first_boot: bool = True
+    """Later boots find the disk as it was left and do not run the user data."""
 
 
 def free_bytes(folder: Path) -> int:
@@ -69,11 +76,14 @@ class MachineRoom:
         folder: Path,
         listener: Listener,
         *,
+        keeps_disk: Callable[[str], bool] = lambda _: False,
         isolation: Callable[[], Isolation] = strongest_isolation,
         free: Callable[[Path], int] = free_bytes,
     ) -> None:
         self._folder = folder
         self._listener = listener
+        self._keeps_disk = keeps_disk
+        """Whether a machine that has ended will be booted again."""
         self._find_isolation = isolation
         self._free = free
         self._check = BootCheck()
@@ -162,7 +172,7 @@ class MachineRoom:
             last = Report("ended", Cause.BROKEN, message=f"{type(error).__name__}: {error}")
         finally:
             with contextlib.suppress(OSError):
-                folder.clear()
+                folder.clear(keeps_disk=self._keeps_disk(machine.instance))
             with self._lock:
                 self._commands.pop(machine.instance, None)
                 self._threads.pop(machine.instance, None)
@@ -208,13 +218,13 @@ class MachineRoom:
             )
         isolation = self.isolation
         image = self._check(machine.image.resolve())
-        folder.make(machine.user_data)
+        self._furnish(machine, folder, image, isolation)
         shown = (*machine_view(image.seal.interpreter.prefixes), *map(_itself, (image.folder, folder.firmware)))
         return Order(
             instance=machine.instance,
             rung=isolation.rung,
             bubblewrap=isolation.bubblewrap,
-            program=str(folder.user_data) if machine.user_data.startswith(b"#!") else None,
+            program=_first_program(machine, folder),
             environment=self._environment(machine, folder, image, isolation),
             folder=str(folder.scratch),
             temporary=str(folder.temporary),
@@ -226,6 +236,21 @@ class MachineRoom:
             core=machine.core,
             ports=_ports(machine.environment) if _is_closed_off(image, isolation) else None,
         )
+
+    @staticmethod
+    def _furnish(machine: Machine, folder: MachineFolder, image: Image, isolation: Isolation) -> None:
+        """The machine's files. Raises OSError."""
+        folder.make(machine.user_data)
+        if machine.is_first_boot and machine.disk is not None:
+            folder.fill(machine.disk)
+        if machine.is_managed:
+            door = Path(machine_temporary(isolation.rung, folder), DOOR)
+            runs = machine.is_first_boot and machine.user_data.startswith(b"#!")
+            folder.install_agent(str(image.folder / "tool" / "bin" / "python"), str(door), runs_user_data=runs)
+
+    def door(self, instance: str) -> Path:
+        """Where the agent of a managed machine is spoken to."""
+        return self._machine_folder(instance).temporary / DOOR
 
     @staticmethod
     def _environment(machine: Machine, folder: MachineFolder, image: Image, isolation: Isolation) -> dict[str, str]:
@@ -241,6 +266,12 @@ class MachineRoom:
             **network_variables(network=asks_for_network(image.folder)),
             **machine.environment,
         }
+
+
+def _first_program(machine: Machine, folder: MachineFolder) -> str | None:
+    if machine.is_managed:
+        return str(folder.init)
+    return str(folder.user_data) if machine.user_data.startswith(b"#!") and machine.is_first_boot else None
 
 
 def _is_closed_off(image: Image, isolation: Isolation) -> bool:

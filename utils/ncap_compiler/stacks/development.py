@@ -1,0 +1,76 @@
+"""The development stack: the security group and the role of instances developers work on. One an account and region.
+
+Instances are launched by `ncap instance`, not by CloudFormation; taking the stack away takes their rights.
+"""
+
+from __future__ import annotations
+
+from troposphere import AWSObject, Equals, GetAtt, If, Not, NoValue, Output, Parameter, Ref, Template, ec2, iam
+
+from ncap_compiler import development_policies, names, policies
+from ncap_compiler.document import Json
+from ncap_compiler.stacks import parts
+from ncap_compiler.statements import policy_document
+
+_PORTS = {443: "Packages, source code and AWS services", 80: "Signed packages of the operating system"}
+
+
+def build_development() -> dict[str, Json]:
+    """The template of the development stack."""
+    template = Template()
+    template.set_version("2010-09-09")
+    template.set_description("NeuroCAAS development instances: no way in but Systems Manager, and rights of their own.")
+    said = {
+        "VpcId": ("(vpc-[0-9a-f]+)?", "Network of the instances. Empty: the default network."),
+        "SubnetId": ("(subnet-[0-9a-f]+)?", "Subnet of VpcId, with a way out. Empty: the default network's."),
+    }
+    for name, (pattern, description) in said.items():
+        template.add_parameter(
+            Parameter(name, Type="String", Default="", AllowedPattern=pattern, Description=description)
+        )
+    template.add_condition("VpcNamed", Not(Equals(Ref("VpcId"), "")))
+    parts.add_shared_parameters(template)
+    group = _add_security_group(template)
+    profile = _add_profile(template)
+    outputs = {
+        "Profile": (Ref(profile), "Instance profile of development instances."),
+        "SecurityGroup": (GetAtt(group, "GroupId"), "Security group of development instances."),
+        "Subnet": (Ref("SubnetId"), "Subnet of development instances, empty for any of the default network."),
+        "Key": (Ref("KmsKeyArn"), "Key of their disks, empty for AWS's."),
+    }
+    for name, (value, description) in outputs.items():
+        template.add_output(Output(name, Value=value, Description=description))
+    return parts.structure(template)
+
+
+def _add_security_group(template: Template) -> AWSObject:
+    """Nothing comes in; packages and AWS's services go out."""
+    return template.add_resource(
+        ec2.SecurityGroup(
+            "SecurityGroup",
+            GroupDescription="NeuroCAAS development instances: nothing in, packages and AWS services out.",
+            VpcId=If("VpcNamed", Ref("VpcId"), NoValue),
+            SecurityGroupEgress=[
+                ec2.SecurityGroupRule(
+                    IpProtocol="tcp", FromPort=port, ToPort=port, CidrIp="0.0.0.0/0", Description=description
+                )
+                for port, description in _PORTS.items()
+            ],
+            Tags=parts.tags(names.DEVELOPMENT_STACK),
+        )
+    )
+
+
+def _add_profile(template: Template) -> AWSObject:
+    """The role of the instances, and the profile that hands it out."""
+    role = template.add_resource(
+        iam.Role(
+            "Role",
+            Path=names.PATH,
+            AssumeRolePolicyDocument=policies.trust("ec2.amazonaws.com"),
+            PermissionsBoundary=parts.boundary(),
+            Policies=[parts.inline_policy(policy_document(*development_policies.develop()))],
+            Tags=parts.tags(names.DEVELOPMENT_STACK),
+        )
+    )
+    return template.add_resource(iam.InstanceProfile("Profile", Path=names.PATH, Roles=[Ref(role)]))
