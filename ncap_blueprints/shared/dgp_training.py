@@ -131,8 +131,9 @@ class _Training:
         self.after(line)
 
     def _rate(self) -> float:
-        """The learning rate falls along half a cosine."""
-        share = self.step / max(1, self.steps)
+        """The learning rate falls along half a cosine in the last stage."""
+        start = self.first if self.epochs else 0
+        share = max(0, self.step - start) / max(1, self.steps - start)
         return self.parameters["lr"] * (LAST_RATE_SHARE + (1 - LAST_RATE_SHARE) * 0.5 * (1 + math.cos(math.pi * share)))
 
     def _expect(self) -> list[Target]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -64,7 +65,7 @@ def _unpack(data: Path, place: Path) -> None:
                 archive.extract(entry, place)
     except zipfile.BadZipFile as error:
         raise InputError(f"Dataset {data.name} is not a .zip file that can be read: {error}.") from error
-    except (OSError, RuntimeError, NotImplementedError, EOFError, zipfile.zlib.error) as error:
+    except (OSError, RuntimeError, NotImplementedError, EOFError, zlib.error) as error:
         raise InputError(f"Dataset {data.name} cannot be unpacked: {error}.") from error
 
 

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ncap_iac import __version__
-from ncap_iac.cli.options import SUMMARIES, Parser, examples_text, exit_code_table, make_parser
+from ncap_iac.cli.options import HIDDEN, SUMMARIES, Parser, examples_text, exit_code_table, make_parser
 from ncap_iac.errors import ExitCode, NcapError
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ def build_parser(words: Sequence[str] | None = None) -> Parser:
             import_module(f"ncap_iac.cli.{noun}").add_to(nouns)
         else:
             nouns.add_parser(noun, help=summary)
+    for noun in HIDDEN:
+        if words is not None and noun in words:
+            import_module(f"ncap_iac.cli.{noun}").add_to(nouns)
     return parser
 
 

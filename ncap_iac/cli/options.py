@@ -25,9 +25,13 @@ SUMMARIES = {
     "check": "Show what changed documents would change, offline: for pull requests.",
     "preflight": "Look before a first deployment: identity, permissions, quotas, hardware, images, network.",
     "analysis": "Write an analysis: a folder to begin with, runs, tests and a shell on this computer, a report.",
+    "instance": "Work on machines for a while: launch, connect, run a test job, save an AMI, end them in time.",
     "environment": "Lock, build, list, verify, pin and collect the immutable environments analyses run in.",
 }
 """The commands, each a module of this package, in the order of the help text."""
+
+HIDDEN = ("remote",)
+"""Further modules of this package with a command of their own that the help does not list: earlier names."""
 
 Run = Callable[["Context"], "Answer"]
 SubParsers = Any

@@ -185,7 +185,7 @@ def test_a_session_is_the_door_of_the_machine(cloud: Cloud, manager: Manager) ->
     door = manager.call("StartSession", Target=instance)["StreamUrl"].removeprefix("unix:")
     reading, writing = os.pipe()
     with Path(os.devnull).open("rb") as nothing:
-        with call_agent(Path(door), Errand(("sh", "-c", "echo hello")), [nothing.fileno(), writing, writing]) as line:
+        with call_agent(Path(door), Errand(("sh", "-c", "echo hello")), [nothing.fileno(), writing, writing], patience_s=10) as line:
             os.close(writing)
             assert exit_status(line) == 0
     assert os.read(reading, 100) == b"hello\n"

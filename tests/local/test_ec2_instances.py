@@ -358,7 +358,7 @@ def test_instance_status_is_of_running_instances_unless_all_are_asked_for(cloud:
 
 
 @pytest.mark.parametrize(
-    "operation", ["StopInstances", "StartInstances", "RebootInstances", "RequestSpotInstances", "CreateFleet"]
+    "operation", ["RebootInstances", "RequestSpotInstances", "CreateFleet"]
 )
 def test_what_this_ec2_does_not_do_is_refused_by_name(cloud: Cloud, operation: str) -> None:
     error = cloud.refused(operation)

@@ -149,4 +149,4 @@ def test_describing_is_allowed_on_everything_or_not_at_all(cloud: Cloud, operati
 
 def test_an_operation_that_is_not_offered_needs_no_permission_and_says_so(cloud: Cloud) -> None:
     with pytest.raises(ServiceError, match="UnsupportedOperation"):
-        cloud.permissions("StopInstances", InstanceIds=["i-0123456789abcdef0"])
+        cloud.permissions("RebootInstances", InstanceIds=["i-0123456789abcdef0"])

@@ -6,9 +6,11 @@
     MI   = E[log q(z_u|x) - log q(z_u)]                 index-code mutual information
     TC   = E[log q(z_u) - sum_j log q(z_uj)]            total correlation
     DWKL = E[sum_j (log q(z_uj) - log p(z_uj))]         dimension-wise KL
-    log q(z_i) ~ log sum_j q(z_i|x_j) - log(M N)        minibatch-weighted, over a batch of M of N frames
+    log q(z_i) ~ log sum_j q(z_i|x_j) - log M           over a batch of M frames
 
-With beta 1 the three add up to KL(q(z_u|x) || p), sampled. p is a standard normal. It must not train anything.
+The last is the minibatch-weighted estimate but for a constant, log N of N training frames, which moves the three terms
+against each other and has no gradient; without it they have their own sizes. They add up to KL(q(z_u|x) || p),
+sampled. p is a standard normal. It must not train anything.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class Weights:
 
 
 def terms_of(
-    model: BehaveNet, batch: Batch, noise: Tensor | None, *, dataset_size: int, pixel_sd: float
+    model: BehaveNet, batch: Batch, noise: Tensor | None, *, pixel_sd: float
 ) -> Terms:
     """All terms for a batch. `noise`: standard normal, frames x latents; None takes the posterior's means."""
     code = model.encode(batch.x)
@@ -64,7 +66,7 @@ def terms_of(
     apart = sizes.n_labels
     kl_supervised = gaussian_kl(code.mean[:, :apart], code.log_variance[:, :apart]).sum(1).mean()
     unsupervised = Code(code.mean[:, apart:], code.log_variance[:, apart:])
-    parts = decomposed_kl(z[:, apart:], unsupervised, dataset_size=dataset_size)
+    parts = decomposed_kl(z[:, apart:], unsupervised)
     return Terms(frame, label, kl_supervised, *parts, orthogonality(model.to_latents.weight))
 
 
@@ -89,7 +91,7 @@ def gaussian_kl(mean: Tensor, log_variance: Tensor) -> Tensor:
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
 
 
-def decomposed_kl(z: Tensor, code: Code, *, dataset_size: int) -> tuple[Tensor, Tensor, Tensor]:
+def decomposed_kl(z: Tensor, code: Code) -> tuple[Tensor, Tensor, Tensor]:
     """MI, TC and DWKL of draws `z` (frames x latents) from the posteriors `code` of a batch."""
     if code.log_variance is None or not z.shape[1]:
         nought = z.new_zeros(())
@@ -97,8 +99,8 @@ def decomposed_kl(z: Tensor, code: Code, *, dataset_size: int) -> tuple[Tensor, 
     own = log_normal(z, code.mean, code.log_variance).sum(1)
     prior = log_normal(z, torch.zeros_like(z), torch.zeros_like(z))
     pairs = log_normal(z[:, None], code.mean[None], code.log_variance[None])
-    joint = torch.logsumexp(pairs.sum(2), 1) - math.log(len(z) * dataset_size)
-    marginals = torch.logsumexp(pairs, 1) - math.log(len(z) * dataset_size)
+    joint = torch.logsumexp(pairs.sum(2), 1) - math.log(len(z))
+    marginals = torch.logsumexp(pairs, 1) - math.log(len(z))
     return (own - joint).mean(), (joint - marginals.sum(1)).mean(), (marginals - prior).sum(1).mean()
 
 

@@ -64,8 +64,8 @@ def as_unit(frames: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def open_recording(path: Path, *, with_labels: bool) -> Iterator[Recording]:
-    """The recording in a file, checked, while it is open; labels are left out unless asked for.
+def open_recording(path: Path, *, needs_labels: bool) -> Iterator[Recording]:
+    """The recording in a file, checked, while it is open. `needs_labels`: a file without is refused.
 
     Raises InputError for everything that cannot be used, also for what turns out to be broken while it is read.
     """
@@ -77,7 +77,7 @@ def open_recording(path: Path, *, with_labels: bool) -> Iterator[Recording]:
         raise _unreadable(path, error) from error
     with file:
         try:
-            recording = _load(file, with_labels=with_labels)
+            recording = _load(file, needs_labels=needs_labels)
         except InputError as error:
             raise InputError(f"Dataset {path.name}: {error}") from error
         except UNREADABLE as error:
@@ -90,15 +90,15 @@ def _unreadable(path: Path, error: Exception) -> InputError:
     return InputError(f"Dataset {path.name} cannot be read: {said}.")
 
 
-def _load(file: h5py.File, *, with_labels: bool) -> Recording:
+def _load(file: h5py.File, *, needs_labels: bool) -> Recording:
     images = _trials(file, IMAGES)
     if not images:
         raise InputError(f"it lacks '{IMAGES}', a group with frames x channels x rows x columns for each trial.")
     names = tuple(sorted(images))
     shape = _frame_shape(names, images)
     lengths = np.array([images[name].shape[0] for name in names])
-    labels = _series(file, LABELS, names, lengths) if with_labels else None
-    if with_labels and labels is None:
+    labels = _series(file, LABELS, names, lengths)
+    if needs_labels and labels is None:
         raise InputError(f"it lacks '{LABELS}', which ps-vae needs; 'model_class: ae' does without.")
     masks = None if labels is None else _masks(file, names, lengths, labels)
     if labels is not None and masks is not None:

@@ -104,7 +104,6 @@ class _Course:
         )
         seed = parameters["rng_seed_model"]
         self.order, self.noise = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-        self.dataset_size = trials.frames_in(TRAIN)
         self.epochs: list[Epoch] = []
         self.best_weights: dict[str, Tensor] = {}
         self.best, self.least = 0, float("inf")
@@ -143,9 +142,7 @@ class _Course:
         noise = torch.randn(len(batch.x), self.model.sizes.n_latents, generator=self.noise) if sampled else None
         moved = Batch(*(values.to(self.device) for values in (batch.x, batch.y, batch.seen)))
         held = None if noise is None else noise.to(self.device)
-        return terms_of(
-            self.model, moved, held, dataset_size=self.dataset_size, pixel_sd=self.parameters["pixel_sd"]
-        )
+        return terms_of(self.model, moved, held, pixel_sd=self.parameters["pixel_sd"])
 
     @torch.no_grad()
     def _validate(self) -> tuple[float, float, float]:

@@ -43,7 +43,7 @@ def dynamics() -> tuple[np.ndarray, np.ndarray]:
     matrices[0, :2, :2], matrices[0, 2:, 2:] = rotation(12, 0.99), 0.9 * np.eye(2)
     matrices[1, :2, :2], matrices[1, 2:, 2:] = 0.9 * np.eye(2), rotation(-9, 0.99)
     matrices[2] = 0.97 * np.eye(4)
-    noise = np.array([[0.12, 0.12, 0.12, 0.12], [0.12, 0.12, 0.12, 0.12], [0.05, 0.05, 0.05, 0.05]])
+    noise = np.array([[0.12, 0.12, 0.2, 0.2], [0.12, 0.12, 0.2, 0.2], [0.05, 0.05, 0.05, 0.05]])
     return matrices, noise
 
 
@@ -70,7 +70,7 @@ def render(factors: np.ndarray) -> np.ndarray:
     disc = np.clip(4.5 - distance, 0, 1)
     top = 14 - 10 * height
     bar = np.clip(rows - top, 0, 1) * ((columns >= 24) & (columns < 28))
-    glow = (0.55 + 0.45 * lamp) * np.exp(-(((columns - 9) / 5) ** 2 + ((rows - 27) / 2.2) ** 2))
+    glow = (0.5 + 0.5 * lamp) * np.exp(-(((columns - 10) / 6) ** 2 + ((rows - 27) / 3) ** 2))
     return 20 + 205 * np.maximum(disc, np.maximum(bar * 0.8, glow * 0.9))
 
 

@@ -2,7 +2,7 @@
 
 An animal of three parts (head, middle, tail) crawls over a textured floor in 96 x 96 pixels. Now and then a leaf of
 the floor's texture lies over one of the parts for some frames, so that nothing but its neighbours and the frames
-before and after tell where it is. 16 frames are labelled; a covered part has no label, as a person would leave it.
+before and after tell where it is. 20 frames are labelled; a covered part has no label, as a person would leave it.
 
 Needs numpy and OpenCV. The seed makes the same frames every time.
 """
@@ -23,7 +23,7 @@ SIZE, FRAMES, FPS, SEED = 96, 300, 30, 3
 PARTS = ("head", "middle", "tail")
 SKELETON = (("head", "middle"), ("middle", "tail"))
 COLOURS = ((0.95, 0.25, 0.2), (0.2, 0.8, 0.3), (0.25, 0.35, 0.95))
-LABELLED, COVERINGS, COVERED_FRAMES = 16, 22, (6, 12)
+LABELLED, COVERINGS, COVERED_FRAMES = 20, 22, (6, 12)
 SEGMENT_PX, LEAF_PX = 13.0, 7.0
 CONFIG = f"""Task: crawler
 scorer: maker

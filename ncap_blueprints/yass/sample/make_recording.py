@@ -2,7 +2,7 @@
 
     python make_recording.py
 
-Ten units near a probe of eight channels, 20 kHz, 30 s, as int16 with 4 uV a step:
+Eight units near a probe of eight channels, 20 kHz, 30 s, as int16 with 4 uV a step:
 
     x[t, c] = sum over spikes (s, u) of a_s w_u(t - s, c) + noise
     w_u(t, c) = A_u f(r) (-exp(-(t - d r)^2 / 2 b^2) + h exp(-(t - d r - p)^2 / 2 (2.5 b)^2))
@@ -26,13 +26,13 @@ import numpy as np
 SEED = 5
 SAMPLING_RATE_HZ = 20_000
 SECONDS = 30
-UNITS = 10
+UNITS = 8
 NOISE_SD_UV = 10.0
 STEP_UV = 4.0
 REFRACTORY_S = 0.003
 SHARED_LENGTH_UM = 30.0
 TOGETHER = ((0, 1), (2, 3), (4, 5))
-"""Pairs of units of which a quarter of the first one's spikes fall within 0.5 ms of one of the second."""
+"""Pairs of units of which a tenth of the first one's spikes falls within 0.5 ms of one of the second."""
 
 
 def channels() -> np.ndarray:
@@ -43,7 +43,7 @@ def channels() -> np.ndarray:
 
 def units(rng: np.random.Generator) -> np.ndarray:
     """Positions in um, spread along the probe: x, y, and the distance from the probe's plane."""
-    y = np.linspace(-5.0, 145.0, UNITS) + rng.uniform(-4, 4, UNITS)
+    y = np.linspace(0.0, 140.0, UNITS) + rng.uniform(-4, 4, UNITS)
     return np.c_[rng.uniform(-8, 26, UNITS), y, rng.uniform(8, 16, UNITS)]
 
 
@@ -55,7 +55,7 @@ def trains(rng: np.random.Generator) -> list[np.ndarray]:
         times = np.cumsum(gaps)
         found.append(times[(times > 0.01) & (times < SECONDS - 0.01)])
     for one, other in TOGETHER:
-        moved = rng.choice(len(found[one]), len(found[one]) // 4, replace=False)
+        moved = rng.choice(len(found[one]), len(found[one]) // 10, replace=False)
         partners = rng.choice(found[other], len(moved), replace=False)
         found[one][moved] = partners + rng.uniform(-0.0005, 0.0005, len(moved))
         found[one] = np.sort(found[one])
@@ -71,7 +71,7 @@ def add_spikes(traces: np.ndarray, rng: np.random.Generator) -> tuple[list[np.nd
     for position, times in zip(at, spikes, strict=True):
         distance = np.sqrt(((where - position[:2]) ** 2).sum(1) + position[2] ** 2)
         size = rng.uniform(120, 230) / (1 + (distance / 25.0) ** 2)
-        width, hump, later = rng.uniform(0.08, 0.16), rng.uniform(0.15, 0.5), rng.uniform(0.35, 0.6)
+        width, hump, later = rng.uniform(0.07, 0.18), rng.uniform(0.15, 0.5), rng.uniform(0.35, 0.6)
         for time, scale in zip(times, rng.normal(1, 0.05, len(times)), strict=True):
             first = int(time) - reach
             ms = (np.arange(first, first + 2 * reach) - time)[:, None] / SAMPLING_RATE_HZ * 1000 - 0.001 * distance

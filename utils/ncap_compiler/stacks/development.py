@@ -35,8 +35,6 @@ def build_development() -> dict[str, Json]:
     outputs = {
         "Profile": (Ref(profile), "Instance profile of development instances."),
         "SecurityGroup": (GetAtt(group, "GroupId"), "Security group of development instances."),
-        "Subnet": (Ref("SubnetId"), "Subnet of development instances, empty for any of the default network."),
-        "Key": (Ref("KmsKeyArn"), "Key of their disks, empty for AWS's."),
     }
     for name, (value, description) in outputs.items():
         template.add_output(Output(name, Value=value, Description=description))
