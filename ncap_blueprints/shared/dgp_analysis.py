@@ -1,7 +1,7 @@
 """DeepGraphPose (after Wu et al. 2020), the whole run: read a project, train a network, track its videos, write, draw.
 
-What the workflows of `deepgraphpose` and `ensemble-dgp` call. Progress goes to stdout; InputError says that the project or
-the config cannot be used.
+What the workflows of `deepgraphpose` and `ensemble-dgp` call. Progress goes to stdout; InputError says that the project
+or the config cannot be used.
 """
 
 from __future__ import annotations
@@ -109,8 +109,9 @@ class _Run:
     def go(self, summary: Summary) -> None:
         project, frames = self.project, sum(video.frames for video in self.videos)
         say(
-            f"Read {self.data.name}: {len(project.bodyparts)} body parts, {len(project.skeleton)} edges, {len(self.images)}"
-            f" labelled images ({len(self.split.held_out)} held out), {len(self.videos)} videos of {frames} frames."
+            f"Read {self.data.name}: {len(project.bodyparts)} body parts, {len(project.skeleton)} edges,"
+            f" {len(self.images)} labelled images ({len(self.split.held_out)} held out),"
+            f" {len(self.videos)} videos of {frames} frames."
         )
         self.network = self._network()
         cliques, examples = self._cliques(), self._examples()
@@ -277,16 +278,18 @@ class _Run:
         names = {"trained on": False, "held out": True}
         errors = {name: errors_of(judged, held_out=kept)["rmse_px"] for name, kept in names.items()}
         number = int(track.likelihood.mean(axis=0).argmin())
-        trace = Trace(self.videos[0].name, track.points, track.likelihood, self.videos[0].fps)
-        path, part = Path(self.stem + "training.png"), self.project.bodyparts[number]
-        draw_training(path, self.data.name, self.lines, errors, trace, part, number)
+        video, part = self.videos[0], self.project.bodyparts[number]
+        trace = Trace(video.name, part, track.points[:, number], track.likelihood[:, number], video.fps)
+        draw_training(Path(self.stem + "training.png"), self.data.name, self.lines, errors, trace)
 
     def _describe(self, judged: Sequence[Judged], tracks: Sequence[Track], cliques: Cliques) -> dict[str, object]:
         import torch
         from dgp_results import errors_of
 
         parts = self.project.bodyparts
-        edges = [(parts[it.one], parts[it.other], it.shortest / self.scale, it.longest / self.scale) for it in cliques.edges]
+        edges = [
+            (parts[it.one], parts[it.other], it.shortest / self.scale, it.longest / self.scale) for it in cliques.edges
+        ]
         return {
             "bodyparts": parts,
             "skeleton": [dict(zip(("one", "other", "shortest_px", "longest_px"), edge, strict=True)) for edge in edges],
@@ -312,7 +315,7 @@ def _said(line: Progress) -> str:
     if line.stage != "graph":
         return f"Step {line.step}, labels: loss {line.labelled_loss:.3f}, learning rate {line.learning_rate:.2g}."
     return (
-        f"Epoch {line.epoch}, step {line.step}: loss of labels {line.labelled_loss:.3f}, of the graph {line.graph_loss:.3f},"
+        f"Epoch {line.epoch}, step {line.step}: loss of labels {line.labelled_loss:.3f}, graph {line.graph_loss:.3f},"
         f" bound {line.bound:.3f}; the graph moves markers by {line.moved_px:.2f} pixels."
     )
 
@@ -328,7 +331,7 @@ def recommend(videos: Sequence[Video], parameters: Mapping[str, Any]) -> dict[st
     batch, learned = parameters["batch_size"], min(frames, parameters["n_max_frames"])
     images = 6 * batch * parameters["maxiters"] / 2 + 7 * learned * parameters["nepoch"] + frames
     hours = images * pixels * MACS_A_PIXEL[parameters["backbone"]] / MACS_A_SECOND / 3600
-    # Outputs kept for the gradient, as floats: 35 values a pixel of the small network, about ten times as many otherwise.
+    # Outputs kept for the gradient, as floats: 35 a pixel of the small network, about ten times as many otherwise.
     memory = 1.0 + 8.0 * batch * pixels * (35 if parameters["backbone"] == "small" else 350) / GIB
     small = "m7i.large" if memory < 6 else "m7i.2xlarge"
     return {

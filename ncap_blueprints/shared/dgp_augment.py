@@ -28,7 +28,9 @@ def changed(images: Tensor, places: Tensor, random: np.random.Generator) -> tupl
     size = random.uniform(1 - SIZE_SHARE, 1 + SIZE_SHARE, count)
     shift = random.uniform(-SHIFT_SHARE, SHIFT_SHARE, (count, 2)) * (columns, rows)
     back = _rotation(-angle) / size[:, None, None]
-    grid = functional.affine_grid(_theta(back, shift, rows, columns).to(images), list(images.shape), align_corners=False)
+    grid = functional.affine_grid(
+        _theta(back, shift, rows, columns).to(images), list(images.shape), align_corners=False
+    )
     turned = functional.grid_sample(images, grid, align_corners=False)
     middle = torch.tensor((columns / 2 - 0.5, rows / 2 - 0.5), device=places.device, dtype=places.dtype)
     forth = torch.from_numpy(_rotation(angle) * size[:, None, None]).to(places)

@@ -36,9 +36,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class Trace:
-    """The track of a video (frames, parts, 2) with likelihoods (frames, parts); `fps` 0: not known."""
+    """The track of one part of a video (frames, 2) with likelihoods (frames); `fps` 0: not known."""
 
     video: str
+    part: str
     points: np.ndarray
     likelihood: np.ndarray
     fps: float
@@ -60,7 +61,15 @@ def draw_labelled(
             _image(axes, one, skeleton)
         figure.suptitle(title)
         keys = [
-            Line2D([], [], ls="", marker=MARKERS[part % len(MARKERS)], c=PALETTE[part % len(PALETTE)], mec="white", label=name)
+            Line2D(
+                [],
+                [],
+                ls="",
+                marker=MARKERS[part % len(MARKERS)],
+                c=PALETTE[part % len(PALETTE)],
+                mec="white",
+                label=name,
+            )
             for part, name in enumerate(bodyparts)
         ]
         keys += [
@@ -81,7 +90,13 @@ def _image(axes: Axes, one: Shown, skeleton: Sequence[tuple[int, int]]) -> None:
         colour, marker = PALETTE[part % len(PALETTE)], MARKERS[part % len(MARKERS)]
         filled = likelihood >= SURE
         axes.plot(
-            *place, marker, color=colour, mfc=colour if filled else "none", mec="white" if filled else colour, ms=8, mew=1.5
+            *place,
+            marker,
+            color=colour,
+            mfc=colour if filled else "none",
+            mec="white" if filled else colour,
+            ms=8,
+            mew=1.5,
         )
         if np.isfinite(label).all():
             axes.plot(*label, "+", color="black", ms=9, mew=1.5)
@@ -89,9 +104,13 @@ def _image(axes: Axes, one: Shown, skeleton: Sequence[tuple[int, int]]) -> None:
 
 
 def draw_training(
-    path: Path, title: str, lines: Sequence[Progress], errors: Mapping[str, float | None], trace: Trace, part: str, number: int
+    path: Path,
+    title: str,
+    lines: Sequence[Progress],
+    errors: Mapping[str, float | None],
+    trace: Trace,
 ) -> None:
-    """Losses, the bound and how far the graph moves markers, errors at labels, and a trace of one part."""
+    """Losses, how far the graph moves markers, errors at labels, and a trace of one part."""
     with plt.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
         figure, axes = plt.subplot_mosaic(
             [["loss", "graph", "errors"], ["trace"] * 3], figsize=(12, 7.5), layout="constrained"
@@ -99,7 +118,7 @@ def draw_training(
         _losses(axes["loss"], lines)
         _graph(axes["graph"], lines)
         _errors(axes["errors"], errors)
-        _trace(axes["trace"], trace, part, number)
+        _trace(axes["trace"], trace)
         figure.suptitle(title)
         figure.savefig(path, dpi=110)
         plt.close(figure)
@@ -122,11 +141,7 @@ def _graph(axes: Axes, lines: Sequence[Progress]) -> None:
         axes.text(0.5, 0.5, "trained on labels alone", ha="center", transform=axes.transAxes)
         return
     axes.plot([line.epoch for line in graph], [line.moved_px for line in graph], "s-", ms=4, color=PALETTE[3])
-    axes.yaxis.label.set_color(PALETTE[3])
     axes.set_ylim(bottom=0)
-    bound = axes.twinx()
-    bound.plot([line.epoch for line in graph], [line.bound for line in graph], "^-", ms=4, color=PALETTE[2])
-    bound.set_ylabel("lower bound (nats a hidden marker)", color=PALETTE[2])
 
 
 def _errors(axes: Axes, errors: Mapping[str, float | None]) -> None:
@@ -137,15 +152,24 @@ def _errors(axes: Axes, errors: Mapping[str, float | None]) -> None:
     axes.margins(y=0.15)
 
 
-def _trace(axes: Axes, trace: Trace, part: str, number: int) -> None:
+def _trace(axes: Axes, trace: Trace) -> None:
     shown = np.arange(min(TRACE_FRAMES, len(trace.points)))
     time, unit = (shown / trace.fps, "s") if trace.fps else (shown.astype(float), "frame")
     for axis, name in enumerate(("x", "y")):
-        axes.plot(time, trace.points[shown, number, axis], color=PALETTE[axis], lw=1.2, label=name)
-    unsure = trace.likelihood[shown, number] < SURE
+        axes.plot(time, trace.points[shown, axis], color=PALETTE[axis], lw=1.2, label=name)
+    unsure = trace.likelihood[shown] < SURE
     axes.fill_between(
-        time, 0, 1, where=unsure, transform=axes.get_xaxis_transform(), color="0.85", lw=0, label=f"likelihood below {SURE:g}"
+        time,
+        0,
+        1,
+        where=unsure,
+        transform=axes.get_xaxis_transform(),
+        color="0.85",
+        lw=0,
+        label=f"likelihood below {SURE:g}",
     )
-    axes.set(title=f"{trace.video}: {part}, the part seen least", xlabel=f"time ({unit})", ylabel="place (pixels)")
+    axes.set(
+        title=f"{trace.video}: {trace.part}, the part seen least", xlabel=f"time ({unit})", ylabel="place (pixels)"
+    )
     axes.margins(x=0)
     axes.legend(loc="upper right", fontsize=8, ncols=3)

@@ -62,7 +62,9 @@ def open_video(path: Path) -> Video:
         capture.release()
     rows, columns = first.shape[:2]
     if max(rows, columns) > MAX_SIDE_PX or min(rows, columns) < 2 * STRIDE:
-        raise InputError(f"Video {path.name} is {columns} x {rows} pixels; sides of {2 * STRIDE} to {MAX_SIDE_PX} are accepted.")
+        raise InputError(
+            f"Video {path.name} is {columns} x {rows} pixels; sides of {2 * STRIDE} to {MAX_SIDE_PX} are accepted."
+        )
     return Video(path, count, rows, columns, fps if np.isfinite(fps) and 0 < fps < 1e6 else 0.0)
 
 
@@ -97,7 +99,9 @@ def read_image(path: Path, *, scale: float) -> np.ndarray:
     if image is None:
         raise InputError(f"Labelled image {path.parent.name}/{path.name} cannot be decoded.")
     if max(image.shape[:2]) > MAX_SIDE_PX or min(image.shape[:2]) < 2 * STRIDE:
-        raise InputError(f"Labelled image {path.parent.name}/{path.name} has sides under {2 * STRIDE} or over {MAX_SIDE_PX} pixels.")
+        raise InputError(
+            f"Labelled image {path.parent.name}/{path.name} has sides under {2 * STRIDE} or over {MAX_SIDE_PX} pixels."
+        )
     return scaled(image[..., ::-1], scale)
 
 

@@ -10,8 +10,8 @@ product of
 
 with d the distance from an interval of lengths. Labelled markers are observed. q(y) is a product of round normal
 distributions N(m[t,k], s[t,k] I). Each graph term is a distance from a ball or a shell, which is below that from any
-point of it; with the nearest point, moved along while iterating, all terms are quadratic, every update has a closed form
-and none lowers the bound.
+point of it; with the nearest point, moved along while iterating, all terms are quadratic, every update has a closed
+form and none lowers the bound.
 """
 
 from __future__ import annotations

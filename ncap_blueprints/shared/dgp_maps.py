@@ -20,7 +20,7 @@ BCE_SHARE = 0.2
 
 
 class Moments(NamedTuple):
-    """What maps say: `mean` (..., 2), `variance` (...) a coordinate (pixels^2), `probability` (...) of the best cell."""
+    """What maps say: `mean` (..., 2), `variance` of a coordinate (pixels^2), `probability` of the best cell (...)."""
 
     mean: Tensor
     variance: Tensor

@@ -75,7 +75,14 @@ def _way_around(before: int, after: int, stride: int, *, frozen: bool) -> nn.Mod
 
 
 def _stage(
-    kind: type[Basic] | type[Bottleneck], before: int, width: int, *, depth: int, stride: int, dilation: int, frozen: bool
+    kind: type[Basic] | type[Bottleneck],
+    before: int,
+    width: int,
+    *,
+    depth: int,
+    stride: int,
+    dilation: int,
+    frozen: bool,
 ) -> nn.Sequential:
     blocks = [kind(before, width, stride=stride, dilation=dilation, frozen=frozen)]
     after = width * kind.expansion
@@ -102,7 +109,7 @@ class Small(nn.Module):
 
 
 class ResNet(nn.Module):
-    """ResNet 18 or 50 with DeepLabCut's head. `frozen`: with the batch statistics of published weights, never changed."""
+    """ResNet 18 or 50 with DeepLabCut's head. `frozen`: with published weights' batch statistics, never changed."""
 
     def __init__(self, name: str, parts: int, *, frozen: bool) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """A DeepLabCut project as it lies in a folder or a .zip: configuration, labels, where images and videos are.
 
-Reads and checks; decodes no picture. The format is DeepLabCut's: `config.yaml`, `labeled-data/<video>/CollectedData_*.csv`
-beside the labelled images, `videos/`. Points are in pixels (x, y).
+Reads and checks; decodes no picture. The format is DeepLabCut's: `config.yaml`, `videos/`, and labels in
+`labeled-data/<video>/CollectedData_*.csv` beside the images. Points are in pixels (x, y).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import csv
 import re
 import zipfile
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,9 @@ class Project:
 
     def file(self, name: str) -> Path:
         """A file of the project by name or path inside it. Raises InputError."""
-        found = [it for it in sorted(self.folder.rglob(Path(name).name)) if it.is_file() and it.as_posix().endswith(name)]
+        found = [
+            it for it in sorted(self.folder.rglob(Path(name).name)) if it.is_file() and it.as_posix().endswith(name)
+        ]
         if not found:
             raise InputError(f"The project holds no file '{name}', which the config names.")
         return found[0]
@@ -73,7 +76,7 @@ def unpacked(data: Path, scratch: Path) -> Path:
 
 
 def load_project(folder: Path, title: str, *, video_type: str | None = None) -> Project:
-    """Read the project in a folder or one of its folders. `video_type`: only videos with this ending. Raises InputError."""
+    """Read the project in a folder or below it. `video_type`: only videos with this ending. Raises InputError."""
     found = sorted(_own(folder.rglob("config.yaml")), key=lambda path: (len(path.parts), str(path)))
     if not found:
         raise InputError(f"Dataset {title} holds no config.yaml, so it is no DeepLabCut project.")
@@ -89,7 +92,9 @@ def load_project(folder: Path, title: str, *, video_type: str | None = None) -> 
     videos = _videos(root, video_type)
     if not videos:
         kind = f"no video that ends in '{video_type}'" if video_type else "no video"
-        raise InputError(f"Dataset {title} holds {kind} in videos/ or videos_dgp/; accepted: {', '.join(VIDEO_SUFFIXES)}.")
+        raise InputError(
+            f"Dataset {title} holds {kind} in videos/ or videos_dgp/; accepted: {', '.join(VIDEO_SUFFIXES)}."
+        )
     scorer = str(settings.get("scorer") or "scorer")
     return Project(root, scorer, bodyparts, _skeleton(settings, bodyparts), labelled, videos)
 
@@ -132,10 +137,12 @@ def _skeleton(settings: dict[str, Any], bodyparts: tuple[str, ...]) -> tuple[tup
         names = [str(name) for name in chain] if isinstance(chain, list) else []
         unknown = [name for name in names if name not in bodyparts]
         if len(names) < 2 or unknown:
-            said = f"names '{unknown[0]}', which is no body part" if unknown else "has an entry that is no pair of parts"
+            said = (
+                f"names '{unknown[0]}', which is no body part" if unknown else "has an entry that is no pair of parts"
+            )
             raise InputError(f"config.yaml: 'skeleton' {said}.")
         places = [bodyparts.index(name) for name in names]
-        edges += [(min(pair), max(pair)) for pair in zip(places, places[1:], strict=False) if pair[0] != pair[1]]
+        edges += [(min(pair), max(pair)) for pair in pairwise(places) if pair[0] != pair[1]]
     return tuple(dict.fromkeys(edges))
 
 
@@ -157,7 +164,9 @@ def _read_table(path: Path, bodyparts: tuple[str, ...]) -> list[Labelled]:
             rows = [row for row in csv.reader(file) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{where} cannot be read as a table: {error}.") from error
-    headings = {row[0].strip().lower(): row for row in rows[:4] if row[0].strip().lower() in (*_HEADINGS, "individuals")}
+    headings = {
+        row[0].strip().lower(): row for row in rows[:4] if row[0].strip().lower() in (*_HEADINGS, "individuals")
+    }
     if "individuals" in headings:
         raise InputError(f"{where} has labels of several animals, which cannot be tracked here.")
     if not all(name in headings for name in _HEADINGS):
@@ -179,9 +188,7 @@ def _columns(headings: dict[str, list[str]], bodyparts: tuple[str, ...], where: 
     return columns
 
 
-def _row(
-    path: Path, row: list[str], columns: list[tuple[int, int, int]], *, first: int, parts: int
-) -> Labelled | None:
+def _row(path: Path, row: list[str], columns: list[tuple[int, int, int]], *, first: int, parts: int) -> Labelled | None:
     """One labelled image; nothing when no part has a label."""
     name = [it for cell in row[:first] for it in cell.replace("\\", "/").split("/") if it.strip()]
     image = path.parent / name[-1] if name else path.parent
@@ -200,7 +207,9 @@ def _row(
     if np.isnan(points).all():
         return None
     if not image.is_file():
-        raise InputError(f"{path.parent.name}/{path.name} has labels of {image.name}, and there is no such image beside it.")
+        raise InputError(
+            f"{path.parent.name}/{path.name} has labels of {image.name}, and there is no such image beside it."
+        )
     number = _NUMBER.search(image.stem)
     return Labelled(path.parent.name, image, int(number[1]) if number else None, points)
 

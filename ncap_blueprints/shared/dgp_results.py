@@ -31,7 +31,7 @@ class Judged:
 
 
 def errors_of(judged: Sequence[Judged], *, held_out: bool) -> dict[str, float | int | None]:
-    """RMSE over labelled points, their median error (pixels), and the platform's RMSE, which is divided by images only."""
+    """RMSE over labelled points and their median error (pixels), and the RMSE that is divided by images only."""
     chosen = [one for one in judged if one.is_held_out == held_out]
     errors = np.array([one.errors for one in chosen]).ravel()
     errors = errors[np.isfinite(errors)]
@@ -93,5 +93,3 @@ def _write(path: Path, heading: Sequence[str], rows: Iterable[Sequence[object]])
         table = csv.writer(file)
         table.writerow(heading)
         table.writerows(rows)
-
-

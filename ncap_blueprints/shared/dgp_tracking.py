@@ -1,7 +1,7 @@
 """Runs a trained network over whole videos: tracks and score maps, block by block. Learns nothing.
 
-`<video>_scoremaps.h5` is what an ensemble's consensus reads: `logits` (frames, parts, rows, columns) as half floats with
-the attributes `stride` (pixels of the video a cell), `bodyparts` (a JSON list) and `fps`.
+`<video>_scoremaps.h5` is what an ensemble's consensus reads: `logits` (frames, parts, rows, columns) as half floats
+with the attributes `stride` (pixels of the video a cell), `bodyparts` (a JSON list) and `fps`.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ class _Nowhere:
 
 def _append(file: h5py.File, logits: np.ndarray, bodyparts: Sequence[str], *, stride: float, fps: float) -> None:
     if "logits" not in file:
-        data = file.create_dataset(
-            "logits", (0, *logits.shape[1:]), np.float16, maxshape=(None, *logits.shape[1:]), chunks=True, compression="gzip", shuffle=True
-        )  # fmt: skip
+        more = (None, *logits.shape[1:])
+        shape, packed = (0, *logits.shape[1:]), {"chunks": True, "compression": "gzip", "shuffle": True}
+        data = file.create_dataset("logits", shape, np.float16, maxshape=more, **packed)
         data.attrs["stride"] = stride
         data.attrs["bodyparts"] = json.dumps(list(bodyparts))
         if fps:

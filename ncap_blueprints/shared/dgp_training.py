@@ -144,7 +144,9 @@ class _Training:
             for chain, labels in zip(self.examples.chains, self.examples.observed, strict=True)
         ]
 
-    def _batches(self, targets: Sequence[Target] | None) -> Iterator[tuple[list[np.ndarray], np.ndarray, np.ndarray] | None]:
+    def _batches(
+        self, targets: Sequence[Target] | None
+    ) -> Iterator[tuple[list[np.ndarray], np.ndarray, np.ndarray] | None]:
         """All frames of the chains once, in random order, a batch from one chain; without targets nothing as often."""
         if targets is None:
             yield from [None] * self.batches_an_epoch
@@ -156,7 +158,11 @@ class _Training:
         for place in self.random.permutation(len(plan)):
             number, frames = plan[place]
             target = targets[number]
-            yield [self.examples.chains[number].images[it] for it in frames], target.mean[frames], target.variance[frames]
+            yield (
+                [self.examples.chains[number].images[it] for it in frames],
+                target.mean[frames],
+                target.variance[frames],
+            )
 
     def _next_labelled(self) -> list[int]:
         """The next few labelled images: all once in random order, then again."""
@@ -195,9 +201,7 @@ class _Training:
 
 
 @torch.no_grad()
-def expected(
-    network: nn.Module, images: np.ndarray, observed: np.ndarray, cliques: Cliques, *, batch: int
-) -> Target:
+def expected(network: nn.Module, images: np.ndarray, observed: np.ndarray, cliques: Cliques, *, batch: int) -> Target:
     """The posterior of one chain's markers; the bound is a mean over hidden markers."""
     device = next(network.parameters()).device
     found = [

@@ -93,8 +93,8 @@ def make_start(document: Mapping[str, Any], weights: Path | None, *, seed: int, 
         lacking = [name for name in backbone if name not in found]
         if lacking:
             raise InputError(
-                f"The weights {weights.name} do not fit {backbone_of(document)}: {len(lacking)} of {len(backbone)} arrays"
-                f" of the backbone are missing or of another shape, {lacking[0]} for one."
+                f"The weights {weights.name} do not fit {backbone_of(document)}: {len(lacking)} of {len(backbone)}"
+                f" arrays of the backbone are missing or of another shape, {lacking[0]} for one."
             )
         model.load_state_dict({**state, **found})
         said = f"{weights.name}, {'all' if len(found) == len(state) else 'the backbone'} of it"

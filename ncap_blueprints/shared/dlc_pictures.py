@@ -15,7 +15,13 @@ from dlc_training import Tested
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-STYLE = {"font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left", "axes.spines.top": False}
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 EXAMPLES = 4
 MOST_POINTS = 20_000
 
@@ -118,7 +124,9 @@ def draw_tracks(path: Path, title: str, poses: Poses, *, pcutoff: float, labels:
         panels[2].plot([number / (poses.clip.fps or 1.0) for number in labels], [-0.04] * len(labels), "k|", ms=5)
         panels[0].set(title=f"Position (grey: likelihood below {pcutoff:g})", ylabel="x (pixels)")
         panels[1].set(ylabel="y (pixels)")
-        panels[2].set(title="Likelihood; dashed: cut-off", ylabel="likelihood", ylim=(-0.08, 1.05))
+        panels[2].set(
+            title="Likelihood (dashed: cut-off; marks below: labelled frames)", ylabel="likelihood", ylim=(-0.08, 1.05)
+        )
         panels[2].set_xlabel(f"time ({unit})")
         panels[0].legend(frameon=False, ncols=min(6, len(poses.bodyparts)), loc="lower right", bbox_to_anchor=(1, 0.98))
         figure.savefig(path, dpi=120)

@@ -81,8 +81,9 @@ def _check_entries(name: str, entries: list[zipfile.ZipInfo], *, room: int) -> N
             raise InputError(f"Dataset {name} is encrypted; send it without a password.")
     size = sum(entry.file_size for entry in entries)
     if size > room - SPARE_BYTES:
+        free = max(0, room - SPARE_BYTES) / 1e9
         raise InputError(
-            f"Dataset {name} takes {size / 1e9:.1f} GB unpacked, and {max(0, room - SPARE_BYTES) / 1e9:.1f} GB are free:"
+            f"Dataset {name} takes {size / 1e9:.1f} GB unpacked, and {free:.1f} GB are free:"
             " set '__dataset_size__' in the config."
         )
 
@@ -120,7 +121,9 @@ def _read_project(name: str, config: Path) -> Project:
     labeled = sorted(path.name for path in (config.parent / "labeled-data").glob("*") if path.is_dir())
     by_stem = {path.stem: path for path in videos}
     # DeepLabCut finds labels by the names of these paths, whether or not a video is there.
-    sets = {str(by_stem.get(stem, config.parent / "videos" / f"{stem}.avi")): {"crop": "0, 0, 0, 0"} for stem in labeled}
+    sets = {
+        str(by_stem.get(stem, config.parent / "videos" / f"{stem}.avi")): {"crop": "0, 0, 0, 0"} for stem in labeled
+    }
     change_config(config, {"project_path": str(config.parent), "video_sets": sets, "engine": "pytorch"})
     return Project(
         name=name,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,29 +35,44 @@ class Tracked:
     recommended: dict[str, object]
 
 
-def track(data: Path, parameters: Mapping[str, Any], results: Path, place: Path, *, needs_video: bool) -> Tracked:
-    """The whole of it. `place`: an empty folder for the project. Raises InputError, before anything is written."""
+def track(
+    data: Path,
+    parameters: Mapping[str, Any],
+    results: Path,
+    place: Path,
+    *,
+    needs_video: bool,
+    check: Callable[[Project, list[Any]], None] = lambda project, clips: None,
+) -> Tracked:
+    """The whole of it. `place`: an empty folder for the project. Raises InputError, before anything is written.
+
+    `check` gets the project and its `dlc_poses.Clip`s and may refuse them as well.
+    """
     import dlc_start
     from dlc_project import open_project
 
+    if parameters["filter_window"] % 2 == 0:
+        raise InputError(f"Config: 'filter_window' must be odd, found {parameters['filter_window']}.")
     project = open_project(data, place)
     is_training = parameters["mode"] == "train"
     if not project.videos and (needs_video or not is_training):
         raise InputError(f"Dataset {project.name} holds no video (in videos/) to analyse.")
-    dlc_start.prepare()
     from dlc_labels import check_labels
     from dlc_poses import read_clip
     from dlc_training import find_trained
 
-    try:
-        device = dlc_start.device_of(parameters["device"])
-    except ValueError as error:
-        raise InputError(f"Config: {error}.") from error
+    # torch takes seconds to import; what is wrong with the input is said before.
     clips = [read_clip(path, project.name) for path in project.videos]
+    check(project, clips)
     if is_training:
         check_labels(project)
     else:
         find_trained(project, parameters["shuffle"])
+    dlc_start.prepare()
+    try:
+        device = dlc_start.device_of(parameters["device"])
+    except ValueError as error:
+        raise InputError(f"Config: {error}.") from error
     work = place / "deeplabcut.log"
     stem = str(results / data.stem)
     tested = None
@@ -177,10 +192,14 @@ def recommend(project: Project, clips: list[Any], parameters: Mapping[str, Any])
     A pass of resnet_50 takes about 90,000 multiplications a pixel (timm's tables, at output stride 16), a training step
     three passes; two cores of a CPU manage about 3 x 10^10 a second here. More than an hour of CPU goes to a GPU.
     """
+    from dlc_labels import image_sizes
+
     weight = {"resnet_18": 0.5, "resnet_34": 0.9, "resnet_101": 1.8}.get(parameters["net_type"], 1.0)
     analysed = float(sum(clip.frames * clip.width * clip.height for clip in clips))
-    images = len(list((project.folder / "labeled-data").glob("*/*.png")))
-    trained = 3.0 * images * parameters["epochs"] * parameters["crop_size"] ** 2 if parameters["mode"] == "train" else 0
+    trained = 0.0
+    if parameters["mode"] == "train":
+        crops = np.minimum(image_sizes(project), parameters["crop_size"]).prod(axis=1)
+        trained = 3.0 * parameters["epochs"] * float(crops.sum())
     hours = weight * 9e4 * (analysed + trained) / 3e10 / 3600
     files = sum(path.stat().st_size for path in project.folder.rglob("*") if path.is_file())
     return {

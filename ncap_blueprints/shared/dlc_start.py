@@ -25,6 +25,8 @@ def prepare() -> None:
     os.environ["TORCH_LOAD_WEIGHTS_ONLY"] = "true"
     os.environ["MPLBACKEND"] = "Agg"
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # Threads that wait for one another sleep: where others compete for the cores, spinning costs many times the work.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "0") or 0) or torch.get_num_threads())

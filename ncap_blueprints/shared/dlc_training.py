@@ -186,5 +186,3 @@ def pack(project: Project, trained: Trained, path: Path) -> None:
             if file.is_file():
                 archive.write(file, f"{project.task}/{file.relative_to(project.folder)}")
         archive.write(trained.snapshot, f"{project.task}/{trained.snapshot.relative_to(project.folder)}")
-
-

@@ -36,6 +36,7 @@ def record_text(trials: Sequence[Trial], now: datetime, machine: str) -> str:
         "",
         f"{now.astimezone(UTC):%Y-%m-%d}, {machine}. Made by `ncap analysis test`: every sample went the way of a",
         "user's job on the local cloud. Time: all datasets of a sample together; memory: that of the largest.",
+        "Again: `ncap analysis test --all --heavy --record FILE`; without `--heavy` the light ones only.",
         "",
         f"| {' | '.join(COLUMNS)} |",
         f"|{'---|' * len(COLUMNS)}",

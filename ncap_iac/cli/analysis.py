@@ -10,6 +10,7 @@ from ncap_iac import progress
 from ncap_iac.answer import Answer, Table, Text
 from ncap_iac.cli.analysis_bench import bench_options, check_places, open_laboratory, place_words
 from ncap_iac.cli.analysis_new import add_new
+from ncap_iac.cli.analysis_publish import add_publish
 from ncap_iac.cli.analysis_report import add_report
 from ncap_iac.cli.analysis_shell import add_shell
 from ncap_iac.cli.analysis_test import add_test
@@ -41,6 +42,7 @@ def add_to(nouns: SubParsers) -> None:
     add_test(verbs)
     add_shell(verbs)
     add_report(verbs)
+    add_publish(verbs)
 
 
 def _add_run(verbs: SubParsers) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ncap_iac.answer import Answer, Text
 from ncap_iac.cli.context import Context
-from ncap_iac.cli.desk import which_job
+from ncap_iac.cli.desk import Desk, which_job
 from ncap_iac.cli.options import SubParsers, add_verb
-from ncap_iac.errors import ExitCode, NotFoundError
+from ncap_iac.errors import AccessError, ExitCode, NotFoundError
 
 if TYPE_CHECKING:
     from ncap_iac.job.following import Followed
@@ -45,22 +46,17 @@ def run_results(context: Context) -> Answer:
     """Download what the job and its steps made."""
     from ncap_iac.job.following import read_followed
     from ncap_iac.job.jobs import JobReader
-    from ncap_iac.job.results import download_results, relative_names
+    from ncap_iac.job.results import relative_names
 
     desk, ref = which_job(context)
     followed = read_followed(desk.objects, JobReader(desk.objects, ref).status())
     root = context.world.folder / Path(context.get("output_dir") or _folder_name(ref.job))
     wanted = _wanted(followed, context.get("step"))
-    fetched = [
-        download_results(status.ref, desk.objects, root / folder, report=context.report) for status, folder in wanted
-    ]
-    files = [
-        f"{folder}/{name}" if folder else name
-        for (_, folder), found in zip(wanted, fetched, strict=True)
-        for name in relative_names(found)
-    ]
-    refused = [key for found in fetched for key in found.refused]
-    paths = [str(path) for found in fetched for path in found.files]
+    fetched, unseen = _fetched(context, desk, wanted, root)
+    files = [f"{folder}/{name}" if folder else name for (_, folder), found in fetched for name in relative_names(found)]
+    downloads = [found for _, found in fetched]
+    refused = [key for found in downloads for key in found.refused]
+    paths = [str(path) for found in downloads for path in found.files]
     return Answer(
         kind="JobResults",
         data={
@@ -69,13 +65,37 @@ def run_results(context: Context) -> Answer:
             "folder": str(root),
             "files": files,
             "refused": refused,
-            "bytes": sum(found.total_bytes for found in fetched),
+            "bytes": sum(found.total_bytes for found in downloads),
+            "elsewhere": [status.results_url for status, _ in wanted if status.results_url],
             "steps": [{"job": status.ref.job, "folder": folder} for status, folder in wanted],
         },
         blocks=(Text("\n".join(paths)),) if paths else (),
-        notes=_notes(wanted, fetched, root),
-        exit_code=ExitCode.FAILED if refused else ExitCode.DONE,
+        notes=(*_notes(wanted, downloads, root), *unseen),
+        exit_code=ExitCode.FAILED if refused or unseen else ExitCode.DONE,
     )
+
+
+def _fetched(
+    context: Context, desk: Desk, wanted: Sequence[Wanted], root: Path
+) -> tuple[list[tuple[Wanted, Downloaded]], list[str]]:
+    """What was fetched of each job, wherever its results went; and how to fetch what these keys may not read."""
+    from ncap_iac.job.results import download_elsewhere, download_results
+
+    fetched: list[tuple[Wanted, Downloaded]] = []
+    unseen: list[str] = []
+    for status, folder in wanted:
+        here = root / folder
+        found = download_results(status.ref, desk.objects, here, report=context.report)
+        fetched.append(((status, folder), found))
+        if url := status.results_url:
+            try:
+                there = download_elsewhere(url, desk.objects, here, report=context.report)
+            except (AccessError, NotFoundError):
+                command = f"aws s3 cp --recursive {shlex.quote(url)}/ {shlex.quote(str(here))}"
+                unseen.append(f"Results of {status.ref.job} are in {url}/, which these keys may not read: {command}")
+                continue
+            fetched.append(((status, folder), there))
+    return fetched, unseen
 
 
 def _notes(wanted: Sequence[Wanted], fetched: Sequence[Downloaded], root: Path) -> tuple[str, ...]:

@@ -5,14 +5,19 @@ A literal AMI has no recipe: nobody can build it again from the project, and no 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+import re
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ncap_compiler import names
-from ncap_iac.deploy.images import named_environment, pinned_text
+from ncap_compiler.image_component import IMAGE_FOLDER
+from ncap_iac.deploy.images import AMI_FIELD, named_environment, pinned_text, recipe_folder
+from ncap_iac.environments.source import RECIPE
 from ncap_iac.errors import NcapError, UsageError, WaitTimeoutError
 from ncap_iac.project import read_bytes
 
@@ -67,11 +72,70 @@ class Blueprint:
 
     def commit_after(self, image_id: str, said: str) -> str:
         """Write the AMI into the blueprint and commit that alone. Raises UsageError."""
+        from ncap_iac.documents import checked
+        from ncap_iac.project import Kind
+
         before = read_bytes(self.path)
         earlier = named_environment(before, where=str(self.path))
-        self.path.write_bytes(pinned_text(before, image_id, where=str(self.path)))
+        after = with_command(pinned_text(before, image_id, where=str(self.path)), self._workflow())
+        self.path.write_bytes(after)
+        try:
+            checked([self.path], Kind.BLUEPRINT)
+        except NcapError:
+            self.path.write_bytes(before)
+            raise
         message = f"{self.analysis}: runs on {image_id}\n\n{said}\nBefore: {earlier}"
         return self.checkout.commit([self.path], message)
+
+    def _workflow(self) -> tuple[str, ...]:
+        """How the recipe starts the analysis; empty without a recipe."""
+        recipe = recipe_folder(self.path.parent) / RECIPE
+        if not recipe.is_file():
+            return ()
+        return tuple(str(word) for word in json.loads(read_bytes(recipe))["workflow"])
+
+
+def with_command(blueprint: bytes, workflow: Sequence[str]) -> bytes:
+    """A blueprint that names a literal AMI with the COMMAND it then needs, unless it has one.
+
+    Without a COMMAND a job would ask the recipe how the analysis starts; the recipe still lies in the image.
+    """
+    config = json.loads(blueprint)["Lambda"]["LambdaConfig"]
+    if config.get("COMMAND") is not None or not workflow:
+        return blueprint
+    command = json.dumps(command_of(workflow)).encode()
+
+    def beside(match: re.Match[bytes]) -> bytes:
+        """On a line of its own, indented as the field above it is."""
+        indent = blueprint[blueprint.rfind(b"\n", 0, match.start()) + 1 : match.start()]
+        between = b",\n" + indent if not indent.strip() else b", "
+        return match[0] + between + b'"COMMAND": ' + command
+
+    return AMI_FIELD.sub(beside, blueprint)
+
+
+def command_of(workflow: Sequence[str]) -> str:
+    """The workflow of the image's recipe as a COMMAND: fetch, a copy of its files, run. Results are stored afterwards.
+
+    Its folder is the attempt's own, where `inputs`, `configs` and `analysis` are (docs/contracts.md section 6).
+    """
+    tool = "neurocaas-contrib workflow"
+    words = shlex.join(workflow).replace("{", "{{").replace("}", "}}")
+    return " && ".join(
+        (
+            "set -- {} {} {} {}",
+            f"{tool} initialize-job -p .",
+            f'{tool} register-dataset -b "$1" -k "$2"',
+            f'{tool} register-config -b "$1" -k "$4"',
+            f"{tool} get-data -f -o inputs",
+            f"{tool} get-config -f -o configs",
+            f'data="$({tool} get-datapath)"',
+            f'config="$({tool} get-configpath)"',
+            f'cp -R "${{{{NEUROCAAS_IMAGE:-{IMAGE_FOLDER}}}}}/analysis/." analysis',
+            "cd analysis",
+            f'{words} "$data" "$config" "$NEUROCAAS_RESULTS"',
+        )
+    )
 
 
 @dataclass(frozen=True)

@@ -64,12 +64,11 @@ def ensure_stack(
         bucket=place.artifact_bucket,
         profile=outputs["Profile"],
         security_group=outputs["SecurityGroup"],
-        subnet=stack.parameter("SubnetId") or "",
+        subnet=(account.parameter("SubnetIds") or "").partition(",")[0],
         key=stack.parameter("KmsKeyArn") or "",
     )
 
 
 def _of_account(account: Deployed) -> dict[str, str]:
     found = {name: account.parameter(name) or "" for name in _SHARED}
-    found["SubnetId"] = (account.parameter("SubnetIds") or "").partition(",")[0]
     return {name: value for name, value in found.items() if value}

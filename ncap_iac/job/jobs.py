@@ -24,6 +24,7 @@ STATUS_NAME = re.compile(r"DATASET_NAME:(?P<label>.*)_STATUS\.txt", re.DOTALL)
 NOT_GROUPS = frozenset({"logs", "versions", "debug_direct"})
 """Top-level prefixes of an analysis bucket that are no group's."""
 VERSION_LINE = re.compile(r"^ANALYSIS VERSION ID: (v-[0-9a-f]{16})", re.MULTILINE)
+RESULTS_LINE = re.compile(r"^\[Job Manager\] RESULTS: (s3://[^\t\n]+?)/?(?:\t|$)", re.MULTILINE)
 STATUS_COLUMNS = ("dataset", "status", "attempt", "cpu", "memory", "last line")
 
 
@@ -114,6 +115,12 @@ class JobStatus:
     def version_id(self) -> str | None:
         """The version of the analysis it runs, as its certificate tells."""
         match = VERSION_LINE.search(self.certificate)
+        return match[1] if match else None
+
+    @property
+    def results_url(self) -> str | None:
+        """Where its results went, `s3://bucket/prefix`, if not into its own folder."""
+        match = RESULTS_LINE.search(self.certificate)
         return match[1] if match else None
 
     def document(self) -> dict[str, object]:

@@ -43,8 +43,19 @@ def safe_path(folder: Path, name: str) -> Path | None:
 
 def download_results(ref: JobRef, objects: Objects, folder: Path, *, report: progress.Reporter) -> Downloaded:
     """Fetch everything below `process_results/`. Raises UsageError if the folder cannot be written."""
-    prefix = f"{ref.prefix}/process_results/"
-    found = [item for item in objects.list(ref.bucket, prefix).objects if not item.key.endswith("/")]
+    return _download((ref.bucket, f"{ref.prefix}/process_results/"), objects, folder, report)
+
+
+def download_elsewhere(url: str, objects: Objects, folder: Path, *, report: progress.Reporter) -> Downloaded:
+    """Fetch everything below `s3://bucket/prefix`, with the keys at hand. Raises UsageError, AccessError."""
+    bucket, _, prefix = url.removeprefix("s3://").partition("/")
+    return _download((bucket, f"{prefix}/"), objects, folder, report)
+
+
+def _download(place: tuple[str, str], objects: Objects, folder: Path, report: progress.Reporter) -> Downloaded:
+    bucket, prefix = place
+    found = [item for item in objects.list(bucket, prefix).objects if not item.key.endswith("/")]
+    found = [item for item in found if item.size or not item.key.endswith("/.neurocaas")]
     folders = {item.key[:end] for item in found for end, sign in enumerate(item.key) if sign == "/"}
     wanted: list[tuple[StoredObject, Path]] = []
     refused: list[str] = []
@@ -57,7 +68,7 @@ def download_results(ref: JobRef, objects: Objects, folder: Path, *, report: pro
             else:
                 wanted.append((item, path))
         with ThreadPoolExecutor(max_workers=8) as pool:
-            list(pool.map(lambda pair: _fetch(pair[0], pair[1], objects, ref.bucket, report), wanted))
+            list(pool.map(lambda pair: _fetch(pair[0], pair[1], objects, bucket, report), wanted))
     except OSError as error:
         raise UsageError(
             error.strerror or str(error), where=error.filename or str(folder), hint="Choose another folder with -o."

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,7 +21,8 @@ from ncap_iac import progress
 from ncap_iac.errors import AccessError, NotFoundError, UsageError
 from ncap_iac.job.following import next_steps, read_followed
 from ncap_iac.job.jobs import NOT_GROUPS, JobReader, JobRef, JobStatus, Outcome, job_names, submission_key
-from ncap_iac.job.resume_config import find_config
+from ncap_iac.job.resume_asked import SCHEME, Asked, read_asked
+from ncap_iac.job.resume_config import UsedConfig, find_config
 from ncap_iac.job.resume_reading import Unfinished, datasets_of, reasons_of, settings_of
 from ncap_iac.job.scatter import Scatter
 from ncap_iac.job.submission import LONGEST_TIMESTAMP, Request, Source, StoredInput, Submitted, submit
@@ -194,7 +195,11 @@ def _has_trace(objects: Objects, ref: JobRef) -> bool:
 
 
 def require_datasets(objects: Objects, bucket: str, keys: Sequence[str], *, since: datetime | None) -> tuple[str, ...]:
-    """Those written over since; the job takes them as they are. Raises NotFoundError if some are gone."""
+    """Those written over since; the job takes them as they are. Raises NotFoundError if some are gone.
+
+    Folders and what lies in other buckets are left to the job manager, which looks with the group's own rights.
+    """
+    keys = [key for key in keys if not key.endswith("/") and not key.startswith(SCHEME)]
     found = _look_up(objects, bucket, keys)
     gone = [key for key in keys if key not in found]
     if gone:
@@ -237,6 +242,8 @@ class Plan:
     """Datasets written over since the job began."""
     larger_type: str | None = None
     """The instance type a remedy names for what ran out of memory, where none was chosen."""
+    asked: Asked = field(default_factory=Asked)
+    """Where results go, what folders are, which market: as before."""
     variants: tuple[Variant, ...] = ()
     """Of a scattered job: what is to run, all of it with the same points; the rest waits for another resumption."""
 
@@ -249,7 +256,7 @@ class Plan:
     def datasets(self) -> tuple[str, ...]:
         """What is to run, as keys."""
         keys = (it.dataset for it in self.variants) if self.variants else self.names
-        return tuple(dict.fromkeys(keys))
+        return self.asked.together or tuple(dict.fromkeys(keys))
 
     @property
     def scatter(self) -> Scatter | None:
@@ -271,7 +278,9 @@ def plan_resume(
     Raises UsageError where that cannot be told, NotFoundError for datasets deleted since.
     """
     settings = settings_of(history.jobs[-1].certificate)
-    used = find_config(objects, history.jobs[-1]) if config is None else None
+    lacking = [left.dataset for left in history.unfinished]
+    asked = read_asked(history.jobs[-1], lacking)
+    used = _used_config(objects, history.jobs[-1], asked) if config is None else None
     if version is None and settings.version_id is None:
         raise UsageError(
             "which version of the analysis it ran cannot be told",
@@ -279,7 +288,7 @@ def plan_resume(
             hint="Name one with --analysis-version; `current` is the one served by default.",
         )
     variants = _variants(objects, history)
-    keys = list(dict.fromkeys(it.dataset for it in variants)) or [left.dataset for left in history.unfinished]
+    keys = list(dict.fromkeys(it.dataset for it in variants)) or lacking
     larger = (left.larger_type for left in history.unfinished if left.larger_type)
     return Plan(
         history=history,
@@ -291,8 +300,14 @@ def plan_resume(
         has_changed_config=used is not None and not used.is_as_it_was,
         changed=require_datasets(objects, history.origin.ref.bucket, keys, since=settings.began),
         larger_type=None if instance_type else next(larger, None),
+        asked=asked,
         variants=variants,
     )
+
+
+def _used_config(objects: Objects, job: JobStatus, asked: Asked) -> UsedConfig:
+    """The config a job ran with. One in another bucket the job manager takes as it is."""
+    return UsedConfig(asked.config, "", True) if asked.config else find_config(objects, job)
 
 
 def _variants(objects: Objects, history: History) -> tuple[Variant, ...]:
@@ -333,6 +348,10 @@ def ask(plan: Plan, objects: Objects, *, now: Callable[[], datetime], report: pr
         instance_type=plan.instance_type,
         version=plan.version,
         scatter=plan.scatter,
+        spot=plan.asked.spot,
+        results_to=plan.asked.results_to,
+        folders=plan.asked.folders,
+        files=plan.asked.files,
         resumes=tuple(job.ref.job for job in plan.history.jobs) if next_steps(plan.history.origin) else (),
     )
     try:

@@ -69,6 +69,8 @@ class Request:
     """`s3://bucket/prefix` for results; None: the job's own folder."""
     folders: str | None = None
     """What a folder is: `each` of its files a dataset, or the `whole` one; None: as the job manager has it (each)."""
+    files: tuple[str, ...] = ()
+    """Patterns for the names below folders; none: all."""
     resumes: tuple[str, ...] = ()
     """Earlier jobs whose results count with this one's in what follows."""
 
@@ -201,6 +203,8 @@ def submit(request: Request, objects: Objects, *, now: Callable[[], datetime], r
         body["resultpath"] = checked_results_to(request.results_to)
     if request.folders:
         body["folders"] = request.folders
+    if request.files:
+        body["files"] = list(request.files)
     if request.resumes:
         body["resumes"] = list(request.resumes)
     timestamp = _write_submission(request, body, objects, now)

@@ -282,6 +282,10 @@ class Gateway:
                 for instance in batch if len(batch) > 1 else ():
                     self.terminate_instances([instance])
 
+    def stop_instance(self, instance: str) -> None:
+        """Switch an instance off; its disk stays."""
+        self._call("ec2", "stop_instances", InstanceIds=[instance])
+
     def parameters(self, names: Sequence[str]) -> dict[str, str]:
         """The values of those parameters (at most 10) that exist, in one call."""
         found = self._call("ssm", "get_parameters", Names=list(names))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
 MICRO = 1_000_000
+MOST_USD = 10**15
+"""A larger amount is a slip, and would not fit into a number of the ledger."""
 GP3_MICRO_PER_GIB_MONTH = 80_000
 _HOURS_PER_MONTH = 730
 _MINIMUM_SECONDS = 60
@@ -28,7 +30,7 @@ def micro_of(usd: str | Decimal) -> int:
         amount = Decimal(usd)
     except InvalidOperation as error:
         raise ValueError(f"{usd!r} is not an amount in dollars") from error
-    if not amount.is_finite() or amount < 0:
+    if not amount.is_finite() or not 0 <= amount <= MOST_USD:
         raise ValueError(f"{usd!r} is not an amount in dollars")
     return int(amount * MICRO)
 

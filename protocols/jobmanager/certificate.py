@@ -23,6 +23,8 @@ _HINTS = (
     "The whole output of a dataset is in DATASET_NAME:<dataset>_STATUS.txt beside this file.",
 )
 _LONGEST, _MOST = 1500, 60
+_MOST_BYTES = 60_000
+"""Of what a user wrote and is told: a row of the ledger holds 400 KB, and holds this twice."""
 _STEPS = ("Initialization", "Validation", "Environment Setup", "Initialize Processing")
 _ADVICE = {
     JobState.SUCCEEDED: "All results are there.",
@@ -187,8 +189,15 @@ def dataset_sentences(job: JobRow, latest: Sequence[AttemptRow], memory_gib: Map
 
 def clipped(texts: Sequence[str]) -> tuple[str, ...]:
     """Texts that hold what a user wrote, as a ledger row can hold them: printable, not too long, not too many."""
-    short = [_sentence(it if len(it) <= _LONGEST else f"{it[:_LONGEST]}…", stop="") for it in texts[:_MOST]]
-    return (*short, *([f"… and {len(texts) - _MOST} more"] if len(texts) > _MOST else ()))
+    short: list[str] = []
+    room = _MOST_BYTES
+    for text in texts[:_MOST]:
+        plain = _sentence(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…", stop="")
+        room -= len(plain.encode("utf-8"))
+        if room < 0:
+            break
+        short.append(plain)
+    return (*short, *([f"… and {len(texts) - len(short)} more"] if len(texts) > len(short) else ()))
 
 
 def _sentence(text: str, stop: str = ".") -> str:

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobmanager.parameters import DATASET_SIZE, DURATION
-from jobmanager.strictjson import NotJsonError, parse_json
+from jobmanager.strictjson import NotJsonError, is_too_deep, is_unicode, parse_json
 
 MAX_CONFIG_BYTES = 1024 * 1024
 EXTENSIONS = (".json", ".yaml", ".yml")
-_MAX_VALUES = 100_000
+_MAX_VALUES = 200_000
+"""Names and values."""
+_MAX_LETTERS = 4 * MAX_CONFIG_BYTES
+_MAX_BITS = 2_000
+"""Of a whole number: a longer one cannot even be shown."""
 
 
 class ConfigError(ValueError):
@@ -58,21 +62,33 @@ def _parse_yaml(body: bytes) -> Any:
 
 
 def _check_names(key: str, found: dict[Any, Any]) -> None:
-    # YAML aliases can describe exponentially more values than bytes; counting stops at the first too many.
+    # YAML aliases can describe exponentially more values and letters than bytes; counting stops at the first too many.
     stack: list[Any] = [found]
-    seen = 0
+    seen = letters = 0
     while stack:
         value = stack.pop()
         seen += 1
-        if seen > _MAX_VALUES:
-            raise ConfigError(f"the config '{key}' describes more than {_MAX_VALUES} values")
+        letters += len(value) if isinstance(value, str) else 0
+        if seen > _MAX_VALUES or letters > _MAX_LETTERS:
+            raise ConfigError(f"the config '{key}' describes more than {_MAX_VALUES} values, or too much text")
+        if not _can_be_shown(value):
+            raise ConfigError(f"the config '{key}' holds a number with too many digits")
         if isinstance(value, dict):
             unnamed = next((name for name in value if not isinstance(name, str)), None)
             if unnamed is not None:
-                raise ConfigError(f"the config '{key}': the name {unnamed!r} must be text; write it in quotes")
-            stack.extend(value.values())
+                shown = f"{unnamed!r:.80}" if _can_be_shown(unnamed) else "of a number"
+                raise ConfigError(f"the config '{key}': the name {shown} must be text; write it in quotes")
+            stack += [*value, *value.values()]
         elif isinstance(value, list):
-            stack.extend(value)
+            stack += value
+        elif isinstance(value, str) and not is_unicode(value):
+            raise ConfigError(f"the config '{key}' holds half of a sign (a lone surrogate), which no file can hold")
+    if is_too_deep(found):
+        raise ConfigError(f"the config '{key}' is nested too deeply")
+
+
+def _can_be_shown(value: Any) -> bool:
+    return not isinstance(value, int) or value.bit_length() <= _MAX_BITS
 
 
 def check_limits(values: Mapping[str, Any], *, max_minutes: int, max_gib: int) -> tuple[Limits, tuple[str, ...]]:

@@ -16,6 +16,9 @@ from jobmanager.datasets import (
     NO_BUCKET,
     Dataset,
     Found,
+    LookTooLongError,
+    Patience,
+    PatientFinder,
     Wanted,
     find_datasets,
     is_beside_results,
@@ -45,14 +48,19 @@ class DataCheck:
     def __init__(self, submission: Submission, bucket: str, group: str, services: Services) -> None:
         self._submission, self._bucket, self._group, self._services = submission, bucket, group, services
         self.reasons: list[str] = []
+        self._patience = Patience()
 
     def datasets(self, others: Collection[str]) -> tuple[Dataset, ...]:
         """The datasets in the order asked for, each once. `others`: groups whose folders no address may name."""
         asked = [parse_address(text) for text in self._submission.datasets]
         asked = self._without_foreign(asked, others)
         found: dict[str, tuple[Dataset, ...]] = {}
-        for (bucket, is_own), addresses in _by_place(asked, self._group).items():
-            found |= self._found_in(bucket, addresses, is_own=is_own)
+        try:
+            for (bucket, is_own), addresses in _by_place(asked, self._group).items():
+                found |= self._found_in(bucket, addresses, is_own=is_own)
+        except LookTooLongError as error:
+            self.reasons.append(str(error))
+            return ()
         once = {it.text: it for address in asked for it in found.get(address.text, ())}
         datasets = tuple(once.values())
         if sum(len(it.parts) for it in datasets) > MAX_ALL_FILES:
@@ -121,7 +129,8 @@ class DataCheck:
     def _without_foreign(self, asked: Sequence[Address], others: Collection[str]) -> list[Address]:
         foreign = [it for it in asked if foreign_group(it, others)]
         self._list("'{}' belongs to another group; you may use what your own group may read", foreign)
-        return [it for it in asked if it not in foreign]
+        left_out = set(foreign)
+        return [it for it in asked if it not in left_out]
 
     def _found_in(
         self, bucket: str | None, asked: Sequence[Address], *, is_own: bool
@@ -135,9 +144,8 @@ class DataCheck:
             is_data=self._data_test(asked),
         )
         try:
-            found = find_datasets(
-                self._eyes(is_own=is_own), bucket or self._bucket, keys, limit=wanted.limit, wanted=wanted
-            )
+            finder = PatientFinder(self._eyes(is_own=is_own), self._patience)
+            found = find_datasets(finder, bucket or self._bucket, keys, limit=wanted.limit, wanted=wanted)
         except NoRoleError as error:
             self.reasons.append(f"dataset '{asked[0].text}': {error}")
             return {}
@@ -195,13 +203,15 @@ class DataCheck:
     def _data_test(self, asked: Sequence[Address]) -> Callable[[str], bool]:
         """Which keys below folders count as data: not what the platform put beside an earlier job's results."""
         jobs = {_job_folder(it.key): it for it in asked if it.is_folder}
-        copies = {folder: self._config_copies(it) for folder, it in jobs.items()}
+        first = self._submission.origin  # its results may be anywhere, so that their address does not name it
+        always = self._copies_of(JobPaths(first.bucket, self._group, first.job)) if first else ()
+        copies = {folder: (*always, *self._config_copies(it)) for folder, it in jobs.items()}
         is_widefield = self._submission.protocol == PROTOCOL
 
         def is_data(key: str) -> bool:
             if is_widefield and key.endswith(f"/{FILE}"):
                 return False
-            return not is_beside_results(key, copies.get(_job_folder(key), ()))
+            return not is_beside_results(key, copies.get(_job_folder(key), always))
 
         return is_data
 
@@ -210,7 +220,11 @@ class DataCheck:
         parts = address.key.split("/")
         if parts[:2] != [self._group, "results"] or len(parts) < 4:
             return ()
-        row = self._services.ledger.job_row(JobPaths(address.bucket or self._bucket, self._group, parts[2]))
+        return self._copies_of(JobPaths(address.bucket or self._bucket, self._group, parts[2]))
+
+    def _copies_of(self, paths: JobPaths) -> tuple[str, ...]:
+        self._patience.spend()
+        row = self._services.ledger.job_row(paths)
         return (row.config_key.rpartition("/")[2],) if row and row.config_key else ()
 
 

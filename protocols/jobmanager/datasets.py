@@ -25,6 +25,14 @@ _ASKED_ALONE = 50
 MARKERS = ("update.txt", "end.txt", ".neurocaas")
 """What the platform puts beside the results of a job."""
 RESULTS = "process_results"
+MOST_CALLS = 4_000
+"""Of all look-ups of one submission: a function that runs out of time answers nobody."""
+MOST_OBJECTS = 120_000
+"""In the folders of one bucket: more do not fit into the function's memory."""
+
+
+class LookTooLongError(Exception):
+    """Looking everything up would take longer than a function may; the message is for the user."""
 
 
 class ObjectFinder(Protocol):
@@ -94,7 +102,10 @@ class Found:
 def find_datasets(
     finder: ObjectFinder, bucket: str, keys: Sequence[str], *, limit: int, wanted: Wanted | None = None
 ) -> Found:
-    """The objects behind keys and folders (keys that end in a slash); folders are read up to `limit` objects."""
+    """The objects behind keys and folders (keys that end in a slash); folders are read up to `limit` objects.
+
+    Raises LookTooLongError, AwsError.
+    """
     wanted = wanted or Wanted(tuple(keys), limit)
     files = [key for key in keys if not key.endswith("/")]
     folders = [key for key in keys if key.endswith("/")]
@@ -130,12 +141,47 @@ def is_beside_results(key: str, copies: Sequence[str] = ()) -> bool:
 
 
 @dataclass
+class Patience:
+    """How many more calls the look-ups of one submission may take."""
+
+    left: int = MOST_CALLS
+
+    def spend(self) -> None:
+        """Before a call. Raises LookTooLongError."""
+        self.left -= 1
+        if self.left < 0:
+            raise LookTooLongError(
+                "the data lies in too many places to be looked up in time; split the job, or name folders of fewer "
+                "objects"
+            )
+
+
+@dataclass(frozen=True)
+class PatientFinder:
+    """A finder that gives up in time."""
+
+    finder: ObjectFinder
+    patience: Patience
+
+    def head_object(self, bucket: str, key: str) -> ObjectFacts | None:
+        """The object's facts, or None."""
+        self.patience.spend()
+        return self.finder.head_object(bucket, key)
+
+    def list_objects(self, bucket: str, prefix: str, *, start_after: str) -> Listing:
+        """One page of a listing."""
+        self.patience.spend()
+        return self.finder.list_objects(bucket, prefix, start_after=start_after)
+
+
+@dataclass
 class _Look:
-    """Looking into one bucket; `denied` gathers what may not be seen."""
+    """Looking into one bucket; `denied` gathers what may not be seen, `kept` counts what was found in folders."""
 
     finder: ObjectFinder
     bucket: str
     denied: set[str] = field(default_factory=set)
+    kept: int = 0
 
     def keys(self, keys: Sequence[str]) -> dict[str, ObjectFacts]:
         """Those of the keys that exist."""
@@ -217,6 +263,9 @@ class _Look:
                     folder = f"{parent}{facts.key.removeprefix(parent).partition('/')[0]}/"
                     if folder in found and wanted.takes(folder, facts.key):
                         found[folder].append(facts)
+                        self.kept += 1
+                if self.kept > MOST_OBJECTS:
+                    raise LookTooLongError(f"the folders hold more than {MOST_OBJECTS} objects; split the job")
         except AwsError as error:
             if error.code not in DENIED:
                 raise

@@ -39,15 +39,17 @@ def job_name(bucket: str, timestamp: str, ordinal: int = 1) -> str:
 
 def dataset_labels(keys: Sequence[str]) -> tuple[str, ...]:
     """The basename of each dataset; where two share one, the later gets `<stem>-2<suffix>`, …"""
-    reserved = {PurePosixPath(key).name for key in keys}
+    names = [PurePosixPath(key) for key in keys]
+    reserved = {name.name for name in names}
     used: set[str] = set()
+    last: dict[str, int] = {}  # where the search for a free number goes on: ten thousand may share one name
     labels = []
-    for key in keys:
-        name = PurePosixPath(key)
-        label, ordinal = name.name, 1
+    for name in names:
+        label, ordinal = name.name, last.get(name.name, 1)
         while label in used or (ordinal > 1 and label in reserved):
             ordinal += 1
             label = f"{name.stem}-{ordinal}{name.suffix}"
+        last[name.name] = ordinal
         used.add(label)
         labels.append(label)
     return tuple(labels)
@@ -89,10 +91,9 @@ class JobPaths:
         """The launch manifest."""
         return f"{self.group}/jobs/{self.job}/launch-{number}.json"
 
-    @property
-    def plan(self) -> str:
-        """The list of attempts of a job with more datasets than one transaction takes."""
-        return f"{self.group}/jobs/{self.job}/attempts.json"
+    def plan(self, digest: str = "") -> str:
+        """The list of attempts of a job with more datasets than one transaction takes, named by its content."""
+        return f"{self.group}/jobs/{self.job}/attempts{f'-{digest}' if digest else ''}.json"
 
     def parts(self, index: int, digest: str) -> str:
         """The list of files of a whole folder, and of its neighbours."""

@@ -39,7 +39,7 @@ from jobmanager.writes import Room
 LAUNCHES_A_TURN = 20
 """New launches of one invocation: a function must end long before its time does; the sweeper has the next begun."""
 LISTED_LAUNCHES = 100
-"""Launches that have a line in the certificate."""
+"""Launches that have lines in the certificate: a row of the ledger holds 400 KB, and its log is part of one."""
 EAGER_DATASETS = 1000
 """Up to so many datasets a free place is taken at once; in larger jobs, costly to read, once a minute by the sweep."""
 _TRIES = 5
@@ -78,7 +78,8 @@ def complete_attempts(services: Services, job: Job) -> Job:
         if job.is_complete:
             return job
         have = {attempt.index for attempt in job.attempts}
-        plan = attempts_of_plan(job.row, services.gateway.get_object(job.row.bucket, job.row.paths.plan).body)
+        place = job.row.plan_key or job.row.paths.plan()
+        plan = attempts_of_plan(job.row, services.gateway.get_object(job.row.bucket, place).body)
         missing = tuple(attempt for attempt in plan if attempt.index not in have)
         try:
             services.ledger.add_attempts(job.row, missing)
@@ -178,7 +179,8 @@ def _refused(services: Services, job: Job, launch: LaunchRow, error: AwsError, k
         Refused.AGAIN: f"AWS is too busy to start instances ({error.code}); the datasets wait and are tried again",
     }.get(kind, f"AWS refuses to start instances: {error.code}: {error.message}")
     wait = {Refused.QUOTA: "quota", Refused.AGAIN: "throttled"}.get(kind, "capacity")
-    lines = ((_elapsed(services, job.row), f"[Job Manager] {words}"),) if wait != job.row.wait else ()
+    is_listed = wait != job.row.wait and launch.number <= LISTED_LAUNCHES
+    lines = ((_elapsed(services, job.row), f"[Job Manager] {words:.1500}"),) if is_listed else ()
     resume_at = later(services.now, minutes=WAITS_MINUTES[wait])
     waiting = replace(job.row, wait=wait, log=(*job.row.log, *lines))
     if kind is Refused.AGAIN:  # the very same call, with the same token, is made again
@@ -257,13 +259,13 @@ def _prices(services: Services, found: Sequence[Instance]) -> Prices:
     try:
         asked = services.gateway.spot_prices(services.clock(), kinds)
         return replace(prices, spot_micro={**prices.spot_micro, **spot_of(asked)})
-    except AwsError as error:  # no launch fails for a price
+    except (AwsError, KeyError, ValueError) as error:  # no launch fails for a price
         log.warning("the spot prices of the price table serve: %s", error)
         return prices
 
 
 def _launch_lines(services: Services, job: Job, launch: LaunchRow, rows: Sequence[InstanceRow]) -> LogLines:
-    if launch.number > LISTED_LAUNCHES:  # a row of the ledger holds 400 KB, and this list is part of one
+    if launch.number > LISTED_LAUNCHES:
         return ()
     at = _elapsed(services, job.row)
     kinds = ", ".join(dict.fromkeys(_bought(row) for row in rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -34,6 +35,7 @@ from jobmanager.states import AttemptState, JobState, LaunchState
 from jobmanager.times import Clock, to_text
 
 INDEX = "open"
+log = logging.getLogger(__name__)
 _KEEP_S = 90 * 86_400
 
 
@@ -115,14 +117,17 @@ class Ledger:
         """Everything that has not ended; may be a moment behind."""
         jobs, instances, pending, edges = [], [], [], []
         for found in self._gateway.indexed(self._table, INDEX, "open_pk", OPEN):
-            if found["sk"] == "JOB":
-                jobs.append(value_of(JobRow, found))
-            elif found["sk"] == "INSTANCE":
-                instances.append(value_of(InstanceRow, found))
-            elif found["sk"] == "PENDING":
-                pending.append(value_of(PendingRow, found))
-            elif str(found["sk"]).startswith("EDGE#"):
-                edges.append(value_of(EdgeRow, found))
+            try:
+                if found["sk"] == "JOB":
+                    jobs.append(value_of(JobRow, found))
+                elif found["sk"] == "INSTANCE":
+                    instances.append(value_of(InstanceRow, found))
+                elif found["sk"] == "PENDING":
+                    pending.append(value_of(PendingRow, found))
+                elif str(found["sk"]).startswith("EDGE#"):
+                    edges.append(value_of(EdgeRow, found))
+            except (TypeError, ValueError):  # of another release: it must not keep the others from being looked after
+                log.exception("a row that cannot be read: %s %s", found["pk"], found["sk"])
         return OpenRows(tuple(jobs), tuple(instances), tuple(pending), tuple(edges))
 
     # Admission

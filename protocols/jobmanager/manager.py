@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -77,6 +78,8 @@ class Manager:
                 self._control(event, group, found[1] if found else None)
                 return
             event, submission = found
+            if submission.is_heavy:  # a function that runs out of time cannot say so any more
+                self._note_pending(event)
             job = self._take(event, group, submission)
             if event != arrived:  # it was noted as waiting before it was known under which identity it is one
                 self._services.ledger.forget_pending(arrived)
@@ -164,7 +167,8 @@ class Manager:
             also=submission.resumes,
         )
         notes = clipped(checked.notes)
-        log_lines = (*opening_lines(draft), *((0, f"[Job Manager] NOTE: {note}") for note in notes))
+        told = (*submission.asked, *(f"[Job Manager] NOTE: {note}" for note in notes))
+        log_lines = (*opening_lines(draft), *((0, line) for line in told))
         for name in names:
             yield _placed(replace(draft, job=name, log=log_lines), submission)
 
@@ -192,8 +196,7 @@ class Manager:
             attempts = self._attempts(row, request)
             edges = plan_edges(row, request.shape.steps, depth=request.depth)
             if len(attempts) > len(first_attempts(attempts, edges)):
-                place = row.paths.plan
-                self._services.gateway.put_object(row.bucket, place, render_plan(attempts), "application/json")
+                row = self._with_plan(row, attempts)
             admission, job = self._admit(row, attempts, edges, request.version.deploy_limit)
             if admission.verdict is Verdict.CLAIMED:
                 return self._claimed(event)
@@ -281,6 +284,13 @@ class Manager:
             for facts, point in [(request.datasets[index // len(points)], points[index % len(points)])]
         )
 
+    def _with_plan(self, row: JobRow, attempts: tuple[AttemptRow, ...]) -> JobRow:
+        """Write the list of attempts. Its name tells its content: who loses the job's name changes no other's list."""
+        body = render_plan(attempts)
+        place = row.paths.plan(hashlib.sha256(body).hexdigest()[:16])
+        self._services.gateway.put_object(row.bucket, place, body, "application/json")
+        return replace(row, plan_key=place)
+
     def _part_lists(self, row: JobRow, request: Request) -> Mapping[int, str]:
         """Write the lists of files of whole folders; the key of each dataset's list by the dataset's place."""
         lists = part_lists(row.paths, request.datasets)
@@ -290,6 +300,7 @@ class Manager:
 
     def _claimed(self, event: SubmissionEvent) -> Job | None:
         paths = self._services.ledger.claimant(event)
+        self._services.ledger.forget_pending(event)
         return self._services.ledger.job(paths) if paths else None
 
     def _go_on(self, job: Job) -> None:

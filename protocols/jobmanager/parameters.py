@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from jobmanager.nearest import did_you_mean
@@ -25,6 +25,8 @@ RESERVED = frozenset({DURATION, DATASET_SIZE, STEPS, SCATTER})
 """
 
 _LONGEST_MATCHED = 10_000
+_EXACT = Context(prec=6000)
+"""More digits than a number may have that was read: the remainder of a huge one is no error."""
 _MAX_PROBLEMS = 50
 
 Schema = Mapping[str, Any]
@@ -73,14 +75,14 @@ _BOUNDS: tuple[tuple[str, str, Callable[[Any, Any], bool]], ...] = (
 
 
 def _number_problems(name: str, value: int | float, schema: Schema) -> Iterator[str]:
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):  # of a whole number this would overflow
         yield f"{_subject(name)} is {value}; accepted is a finite number"
         return
     for keyword, words, holds in _BOUNDS:
         if keyword in schema and not holds(value, schema[keyword]):
             yield f"{_subject(name)} is {_shown(value)}; it must be {words} {_shown(schema[keyword])}"
     step = schema.get("multipleOf")
-    if step and Decimal(str(value)) % Decimal(str(step)) != 0:
+    if step and _EXACT.remainder(Decimal(str(value)), Decimal(str(step))) != 0:
         yield f"{_subject(name)} is {_shown(value)}; it must be a multiple of {_shown(step)}"
 
 

@@ -92,10 +92,18 @@ def parse_prices(body: bytes) -> Prices:
                 for name, entry in types
                 if entry.get("spot")
             },
-            fetched_at=table.get("fetched_at"),
+            fetched_at=_moment(table.get("fetched_at")),
         )
     except (AttributeError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"not a price table: {error!r}") from error
+
+
+def _moment(text: Any) -> str | None:
+    """When a table was fetched. Raises ValueError, TypeError for what is no moment."""
+    if text is None:
+        return None
+    to_moment(text)
+    return str(text)
 
 
 @cache

@@ -47,8 +47,9 @@ class JobRow:
     `moved_at`: when it last launched or lost an instance. `in_total`: its money is also counted in the group's total.
     `other_types`: allowed, but not asked for. `origin`, `origin_edge`: the edge whose next job this is, as the ledger
     had it at admission. `also`: earlier jobs whose results count with this one's, which resumed them.
-    `config_bucket` is None for its own; `result_place`: `s3://bucket/prefix` of results that go elsewhere; `protocol`:
-    another one than today's (`jobmanager.widefield`), whose clients read `certificate_copy`.
+    `plan_key`: where the list of attempts of a large job is. `config_bucket` is None for its own; `result_place`:
+    `s3://bucket/prefix` of results that go elsewhere; `protocol`: another one than today's (`jobmanager.widefield`),
+    whose clients read `certificate_copy`.
     """
 
     bucket: str
@@ -72,6 +73,7 @@ class JobRow:
     config_key: str = ""
     config_etag: str = ""
     config_bucket: str | None = None
+    plan_key: str | None = None
     result_place: str | None = None
     protocol: str | None = None
     certificate_copy: str | None = None

@@ -181,14 +181,8 @@ def variant_places(labels: Sequence[str], points: Sequence[Point]) -> tuple[Plac
 
 def folder_places(labels: Sequence[str]) -> tuple[Place, ...]:
     """The same datasets, each with a folder of its own; labels are unique already and stay as they are."""
-    used: set[str] = set()
-    places = []
-    for label in labels:
-        stem, _ = _split(label)
-        folder = next(name for name in _numbered(stem) if name not in used)
-        used.add(folder)
-        places.append(Place(label, folder))
-    return tuple(places)
+    free = _Free()
+    return tuple(Place(label, free.name(_split(label)[0])) for label in labels)
 
 
 def _variant_name(label: str, point: Point) -> tuple[str, str]:
@@ -204,15 +198,28 @@ def _variant_name(label: str, point: Point) -> tuple[str, str]:
 
 def _unique(names: Iterator[tuple[str, str]]) -> Iterator[Place]:
     """Folders differ, and so do labels, which are folders with a suffix."""
-    used: set[str] = set()
+    free = _Free()
     for stem, suffix in names:
-        folder = next(it for it in _numbered(stem) if it not in used)
-        used.add(folder)
+        folder = free.name(stem)
         yield Place(folder + suffix, folder)
 
 
-def _numbered(stem: str) -> Iterator[str]:
-    return itertools.chain([stem], (f"{stem}-{ordinal}" for ordinal in itertools.count(2)))
+class _Free:
+    """Gives out names, each once. Ten thousand may ask for the same one, so it remembers the number it came to."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+        self._last: dict[str, int] = {}
+
+    def name(self, stem: str) -> str:
+        """The stem if it is free, else with the first free number behind it."""
+        name, ordinal = stem, self._last.get(stem, 1)
+        while name in self._used:
+            ordinal += 1
+            name = f"{stem}-{ordinal}"
+        self._last[stem] = ordinal
+        self._used.add(name)
+        return name
 
 
 def _split(label: str) -> tuple[str, str]:

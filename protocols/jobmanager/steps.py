@@ -16,7 +16,7 @@ from jobmanager.parameters import STEPS
 from jobmanager.scatter import Scatter, parse_scatter
 
 MAX_CONFIG = 100_000
-"""Characters of the config a step hands over: it is kept in a row of the ledger."""
+"""Bytes of the config a step hands over: it is kept in a row of the ledger, and twenty of them in one transaction."""
 
 
 class StepType(StrEnum):
@@ -118,7 +118,7 @@ def steps_taken(steps: Steps, config: Mapping[str, Any], *, is_scattered: bool) 
 
 def _config_problems(step: Step) -> tuple[str, ...]:
     try:
-        size = len(step.config_text)
+        size = len(step.config_text.encode("utf-8"))
     except ValueError:
         return (f"'{STEPS}' gives '{step.analysis}' a value that is no JSON number",)
     if size > MAX_CONFIG:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
-from jobmanager.addresses import parse_address, why_no_result_address, why_not_data
+from jobmanager.addresses import SCHEME, parse_address, why_no_result_address, why_not_data
 from jobmanager.job import MAX_KEY_BYTES, is_usable_timestamp
 from jobmanager.nearest import did_you_mean
 from jobmanager.scatter import Scatter, ScatterError, parse_scatter
-from jobmanager.strictjson import NotJsonError, parse_json
+from jobmanager.strictjson import NotJsonError, is_unicode, parse_json
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_DATASETS = 10_000
@@ -19,6 +20,10 @@ _DATA = ("inputs", "results")
 _CONFIGS = ("configs", "inputs", "results")
 _FOLDERS = ("each", "whole", "one")
 _MOST_RESUMED = 20
+_FEW = 100
+_LONGEST_LINE = 30_000
+_LONGEST_JOB_BYTES = 800
+"""A job's name is part of a key of the ledger, which has at most 2 048 bytes."""
 FIELDS = (
     *("dataname", "configname", "timestamp", "instance_type", "version", "spot"),
     *("resultpath", "folders", "files", "scatter", "from", "resumes", "replay", "cancel"),
@@ -63,6 +68,26 @@ class Submission:
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """A line of the certificate with what the job's rows do not tell, so that whoever resumes it asks the same."""
+        together = self.datasets if self.together and len(self.datasets) <= _FEW else ()
+        told = {
+            "folders": ("one" if self.together else "whole") if self.whole else None,
+            "files": list(self.files) or None,
+            "spot": self.spot,
+            "configname": self.config if (self.config or "").startswith(SCHEME) else None,
+            "dataname": list(together) or None,
+        }
+        told = {name: value for name, value in told.items() if value is not None}
+        line = f"[Job Manager] ASKED: {json.dumps(told)}"
+        return (line,) if told and self.protocol is None and len(line) <= _LONGEST_LINE else ()
+
+    @property
+    def is_heavy(self) -> bool:
+        """Whether looking its data up may take long: many datasets, folders, or data elsewhere."""
+        return len(self.datasets) > _FEW or any(it.endswith("/") or it.startswith(SCHEME) for it in self.datasets)
+
 
 def parse_submission(body: bytes, group: str, bucket: str = "") -> Submission:
     """The submission of a group in its analysis's bucket. Never raises: what cannot be read is a problem."""
@@ -88,7 +113,9 @@ def _control(name: str, job: object) -> Submission:
 
 
 def _is_job(name: object) -> bool:
-    return isinstance(name, str) and "/" not in name and name.isprintable() and len(name) <= _LONGEST_NAME
+    if not isinstance(name, str) or "/" in name or not name.isprintable():
+        return False
+    return len(name) <= _LONGEST_NAME and len(name.encode("utf-8")) <= _LONGEST_JOB_BYTES
 
 
 def _request(found: dict[str, Any], group: str, bucket: str) -> Submission:
@@ -126,6 +153,9 @@ def _request(found: dict[str, Any], group: str, bucket: str) -> Submission:
 
 def _scatter(found: dict[str, Any], problems: list[str]) -> Scatter | None:
     if found.get("scatter") is None:
+        return None
+    if not is_unicode(found["scatter"]):
+        problems.append("'scatter' holds half of a sign (a lone surrogate), which no file can hold")
         return None
     try:
         scatter = parse_scatter(found["scatter"])

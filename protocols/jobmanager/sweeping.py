@@ -22,6 +22,7 @@ from jobmanager.closing import (
     publish_end,
     refresh,
 )
+from jobmanager.development import Due, due, is_development
 from jobmanager.edges import give_up_edge
 from jobmanager.events import SubmissionEvent
 from jobmanager.job import job_name, own_timestamp
@@ -61,6 +62,7 @@ def sweep(services: Services) -> None:
         *(partial(_answer, services, row) for row in rows.pending),
         *(partial(_look_at_edge, services, edge) for edge in rows.edges),
         *(partial(_look_at_stranger, services, it) for it in strangers),
+        *(partial(_look_at_development, services, it) for it in strangers if is_development(it)),
     ]
     errors: list[Exception] = []
     for turn in turns:
@@ -169,6 +171,19 @@ def _look_at_stranger(services: Services, found: Instance) -> None:
         return
     if row is None or not is_attempt_open(row.state):
         log.warning("ending instance %s, which no open attempt accounts for", found.instance)
+        services.gateway.terminate_instances([found.instance])
+    else:  # the index is behind: what it does not show has its deadline all the same
+        _look_at_instance(services, row, found, set())
+
+
+def _look_at_development(services: Services, found: Instance) -> None:
+    """A machine somebody works on, whose hours may be over."""
+    todo = due(found, services.clock())
+    if todo is not Due.NOTHING:
+        log.warning("%s development instance %s, whose time is over", todo.value, found.instance)
+    if todo is Due.STOP:
+        services.gateway.stop_instance(found.instance)
+    elif todo is Due.END:
         services.gateway.terminate_instances([found.instance])
 
 

@@ -13,6 +13,8 @@ import pytest
 
 from tests.analyses.rig import BLUEPRINTS, Ran, evaluate, run
 
+pytestmark = pytest.mark.heavy  # its environment has torch: a gigabyte
+
 Array = np.ndarray[Any, Any]
 SMALL = {
     "gen_dim": 8,
@@ -353,7 +355,6 @@ def test_baselines_miss_what_the_sample_asks_for() -> None:
             assert value < expected[name] - 0.01, name
 
 
-@pytest.mark.heavy
 def test_inferred_inputs_find_when_and_in_which_sense_each_trial_was_pushed(tmp_path: Path) -> None:
     """A leaky integrator is pushed once a trial, at a time and in a sense of that trial's own."""
     random = np.random.default_rng(0)

@@ -10,10 +10,11 @@ import subprocess
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,8 @@ LATENCY_S = {
 }
 """Seconds of one call, from experience within one region and not measured here; any other call: 0.03."""
 INVOCATION_S = 0.03
+READERS = 8
+"""Objects the gateway reads at a time (`jobmanager.aws`)."""
 LAMBDA_GB, LAMBDA_USD_PER_GB_S, LAMBDA_USD_PER_REQUEST = 0.5, 0.0000166667, 0.20e-6
 CALL_USD = {
     "put_object": 5e-6,
@@ -242,11 +245,22 @@ class _Bill:
         before, rows = len(self.platform.session.calls), self.rows
         act()
         made = [operation for _, operation in self.platform.session.calls[before:]]
-        seconds = INVOCATION_S + sum(LATENCY_S.get(operation, 0.03) for operation in made)
+        seconds = INVOCATION_S + sum(map(_latency_s, _side_by_side(made)))
         self.seconds[function] += seconds
         self.calls[function] += len(made)
         self.usd += LAMBDA_USD_PER_REQUEST + seconds * LAMBDA_GB * LAMBDA_USD_PER_GB_S
         self.usd += sum(CALL_USD.get(operation, 0) for operation in made) + (self.rows - rows) * ITEM_USD
+
+
+def _latency_s(operation: str) -> float:
+    return LATENCY_S.get(operation, 0.03)
+
+
+def _side_by_side(made: Sequence[str]) -> Iterator[str]:
+    """The calls that wait for each other: reports are read several at a time."""
+    for operation, run in groupby(made):
+        count = sum(1 for _ in run)
+        yield from [operation] * (-(-count // READERS) if operation == "get_object" and count > 2 else count)
 
 
 class _Counted:

@@ -15,6 +15,7 @@ from jobmanager.states import is_job_open
 from jobmanager.sweeping import sweep
 from tests.chaos.books import check, check_all_over, check_deadlines
 from tests.chaos.world import World, interleave
+from tests.fakes.aws_session import ZONE
 from tests.fakes.platform import FakePlatform
 
 GROUPS = ("demo", "lab2")
@@ -40,6 +41,7 @@ HOSTILE: tuple[dict[str, Any], ...] = (
     {"instance_type": "p5.48xlarge"},
     {"dataname": {"deep": [[[[]]]]}},
 )
+SPOT_REFUSALS = (None, "MaxSpotInstanceCountExceeded", "SpotMaxPriceTooLow")
 Act = Callable[[], object]
 
 
@@ -60,10 +62,11 @@ class Schedule(RuleBasedStateMachine):
     def _pick(self, data: Any, choices: Any) -> Any:
         return data.draw(st.sampled_from(choices))
 
-    @initialize(zones=st.booleans(), limit=st.sampled_from([2, 4, 1000]))
-    def deploy(self, zones: bool, limit: int) -> None:
+    @initialize(zones=st.booleans(), limit=st.sampled_from([2, 4, 1000]), spot=st.sampled_from(["never", "always"]))
+    def deploy(self, zones: bool, limit: int, spot: str) -> None:
         self.platform.subnets = ZONES[1:] if zones else ()
-        self.platform.deploy(deployLimit=limit)
+        self.platform.deploy(deployLimit=limit, spot=spot)
+        self.platform.session.spot_prices = {("m7i.large", ZONE): "0.03"}
         for (group, analysis), micro in LIMITS.items():
             self.platform.set_budget(str(micro / 1e6), group, analysis)
         for group in GROUPS:
@@ -142,6 +145,40 @@ class Schedule(RuleBasedStateMachine):
         if not hangs:
             self.platform.vanish(instance)
 
+    @precondition(lambda self: self.platform.instances)
+    @rule(data=st.data(), strike=strikes)
+    def spot_is_warned(self, data: Any, strike: Any) -> None:
+        """A warning comes, of any instance: in time, late, twice, or of one that is not on spot."""
+        instance = self._pick(data, self.platform.instances)
+        self._run(lambda: self.platform.warn(instance), strike)
+
+    @precondition(lambda self: self._on_spot())
+    @rule(data=st.data(), reports=st.booleans(), told=st.booleans(), strike=strikes)
+    def spot_is_taken_back(self, data: Any, reports: bool, told: bool, strike: Any) -> None:
+        """AWS takes an instance back, with time to report or without; its events come, or are lost."""
+        instance = self._pick(data, self._on_spot())
+        if reports:
+            self.world.report(instance, **ENDS[3])
+        self.platform.take_back(instance)
+        for state in ("shutting-down", "terminated") if told else ():
+            self._run(partial(self.platform.change, instance, state), strike)
+
+    def _on_spot(self) -> list[str]:
+        return [it for it in self.platform.living() if it in self.platform.session.spot]
+
+    @rule(data=st.data(), is_gone=st.booleans())
+    def spot_capacity_changes(self, data: Any, is_gone: bool) -> None:
+        """There is no spot instance of a type in a zone, or AWS sells none at all, or again."""
+        place = self._pick(data, TYPES), f"spot {self._pick(data, ZONES)}".strip()
+        self.platform.session.capacity |= {place: 0} if is_gone else {}
+        self.platform.session.spot_refusal = self._pick(data, SPOT_REFUSALS) if is_gone else None
+
+    @rule(data=st.data(), share=st.sampled_from([0, 0.05, 0.5, 1]))
+    def an_operator_changes_a_budget(self, data: Any, share: float) -> None:
+        """A budget is lowered while jobs run, or put back: the sweeper stops what has spent more."""
+        group, analysis = self._pick(data, sorted(LIMITS))
+        self.platform.set_budget(f"{LIMITS[group, analysis] * share / 1e6:.6f}", group, analysis)
+
     @precondition(lambda self: self.platform.living())
     @rule(data=st.data())
     def instance_is_lost(self, data: Any) -> None:
@@ -219,6 +256,7 @@ class Schedule(RuleBasedStateMachine):
         self.world.ledger.catch_up()
         self.platform.session.refusals = {}
         self.platform.session.capacity.clear()
+        self.platform.session.spot_refusal = None
         for event in self.events:
             self.platform.deliver(event)
         self.world.run_to_the_end(rounds=80 + 4 * self.jobs)

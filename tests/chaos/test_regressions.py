@@ -77,3 +77,13 @@ def test_an_instance_of_a_launch_that_is_closed_is_not_adopted(world: World) -> 
     assert stray not in platform.living()
     platform.change(stray, "terminated")
     assert platform.in_flight() == 1
+
+
+def test_an_instance_the_index_does_not_show_ends_at_its_deadline(world: World) -> None:
+    world.ledger.fall_behind()
+    world.platform.deliver(world.submission("t1"))
+    world.platform.sweep(minutes=90)
+    assert world.platform.living() == []
+    world.ledger.catch_up()
+    world.run_to_the_end()
+    check_all_over(world.platform)

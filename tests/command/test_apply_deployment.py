@@ -104,6 +104,9 @@ def test_in_a_local_cloud_the_image_is_made_sure_of_every_time(local: Site) -> N
 
 
 def test_users_need_no_image(aws: Site) -> None:
+    aws.deployment.apply(aws.deployment.plan_account())
+    aws.gateway.objects.buckets.add(ARTIFACTS)
+    aws.gateway.stacks.calls.clear()
     plan = aws.deployment.plan_document(Kind.PROFILE, aws.project.document(Kind.PROFILE, "demo"))
     aws.deployment.apply(plan)
     assert aws.gateway.stacks.calls == ["create neurocaas-users-demo"]

@@ -69,6 +69,8 @@ def pristine(project_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     # Pinned here, whatever state the in-instance tool of the checkout is in.
     environment = read_source(root / "ncap_blueprints/kalman-lds/environment", root / "protocols").environment
     repository.edit(BLUEPRINT, lambda document: document["Lambda"]["LambdaConfig"].update(AMI=environment))
+    # This project has one analysis, so there is none a step of it could hand over to.
+    repository.edit(BLUEPRINT, lambda document: document.pop("Steps", None))
     repository.commit()
     repository.git("checkout", "-q", "-b", "change")
     return root

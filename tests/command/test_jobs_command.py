@@ -67,6 +67,7 @@ def test_submitting_in_json(bucket: Bucket, capsys: pytest.CaptureFixture[str], 
         "submission": f"{GROUP}/submissions/x_submit.json",
         "datasets": [f"{GROUP}/inputs/a.csv"],
         "config": f"{GROUP}/configs/c.json",
+        "resultsTo": None,
         "uploadedBytes": 4,
     }
 

@@ -217,8 +217,30 @@ def test_the_documented_role_cannot_become_stronger_than_itself_or_read_data(
     assert not may(role, action, resource, **context)
 
 
+@pytest.mark.parametrize(
+    ("action", "resource"),
+    [
+        ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/neurocaas/instances/neurocaas-instance-demo"),
+        ("iam:PassRole", f"arn:aws:iam::{ACCOUNT}:role/neurocaas/neurocaas-submit-kalman-lds"),
+        ("iam:CreateRole", f"arn:aws:iam::{ACCOUNT}:role/neurocaas/neurocaas-development-x"),
+        ("ec2:TerminateInstances", f"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/i-1"),
+        ("ssm:StartSession", f"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/i-1"),
+        ("s3:GetObject", "arn:aws:s3:::kalman-lds/demo/results/x"),
+        ("s3:GetObject", f"arn:aws:s3:::neurocaas-artifacts-{ACCOUNT}-eu-west-1/bundles/x.zip"),
+    ],
+)
+def test_the_documented_developer_reaches_no_data_of_users_and_no_machine_of_jobs(
+    project_root: Path, action: str, resource: str
+) -> None:
+    developer = policy.parse_policy((project_root / "docs/iam/developer-role.json").read_text())
+    given = {"iam:PassedToService": "ec2.amazonaws.com"}
+    assert not may(developer, action, resource, **given)
+    own = f"arn:aws:ec2:eu-west-1:{ACCOUNT}:instance/i-1"
+    assert may(developer, "ec2:StopInstances", own, **{"aws:ResourceTag/neurocaas:development": "On"})
+
+
 def test_the_documented_policies_fit_into_a_managed_policy(project_root: Path) -> None:
-    for name in ("deploy-role.json", "boundary.json"):
+    for name in ("deploy-role.json", "developer-role.json", "boundary.json"):
         document = json.loads((project_root / "docs/iam" / name).read_text())
         assert len(json.dumps(document, separators=(",", ":"))) <= 6_144
 

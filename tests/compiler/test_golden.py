@@ -59,6 +59,7 @@ def test_the_stacks_of_a_profile_are_as_reviewed(path: Path, request: pytest.Fix
 def test_every_golden_file_belongs_to_a_document() -> None:
     wanted = {
         "account",
+        "development",
         "environment",
         *(f"blueprint-{_id(path)}" for path in BLUEPRINTS),
         *(f"profile-{_id(path)}" for path in PROFILES),

@@ -92,7 +92,11 @@ MACHINES = (
     "An instance has the memory of its type, or the computer's if that is smaller; a watchdog kills its largest "
     "process.",
     "Volumes are folders; their sizes are recorded, not enforced.",
-    "Fleets, persistent spot requests, stopping, starting and rebooting are refused by name. "
+    "Stopping keeps an instance's scratch; `ncap local down` ends what runs, and what is stopped stays.",
+    "CreateImage copies an instance's scratch beside its image, which no instance can change; it does not reboot.",
+    "Systems Manager: AWS-RunShellScript on one instance, sessions as a shell in its sandbox, for a role that may "
+    "register. Forwarding, other documents and the session plugin are refused by name.",
+    "Fleets, persistent spot requests and rebooting are refused by name. "
     "`ncap local fault interrupt` takes any instance back the way EC2 takes spot ones; prices never change.",
     "The network has one route out, shown as a NAT gateway: the computer's own.",
     "Service Quotas tells the quotas a preflight asks; others are refused by name. No type is refused for its vCPUs.",

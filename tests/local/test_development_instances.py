@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ class Manager:
 
         def is_over() -> bool:
             seen.update(self.call("GetCommandInvocation", CommandId=command, InstanceId=instance))
-            return seen["Status"] != "InProgress"
+            return str(seen["Status"]) != "InProgress"
 
         wait_for(is_over)
         return seen
@@ -184,12 +185,31 @@ def test_a_session_is_the_door_of_the_machine(cloud: Cloud, manager: Manager) ->
     instance = up(cloud)
     door = manager.call("StartSession", Target=instance)["StreamUrl"].removeprefix("unix:")
     reading, writing = os.pipe()
-    with Path(os.devnull).open("rb") as nothing:
-        with call_agent(Path(door), Errand(("sh", "-c", "echo hello")), [nothing.fileno(), writing, writing], patience_s=10) as line:
-            os.close(writing)
-            assert exit_status(line) == 0
+    with (
+        Path(os.devnull).open("rb") as nothing,
+        call_agent(
+            Path(door), Errand(("sh", "-c", "echo hello")), [nothing.fileno(), writing, writing], patience_s=10
+        ) as line,
+    ):
+        os.close(writing)
+        assert exit_status(line) == 0
     assert os.read(reading, 100) == b"hello\n"
     os.close(reading)
+
+
+def test_a_session_has_a_terminal_on_which_control_c_works(cloud: Cloud, manager: Manager) -> None:
+    instance = up(cloud)
+    door = Path(manager.call("StartSession", Target=instance)["StreamUrl"].removeprefix("unix:"))
+    ours, theirs = pty.openpty()
+    program = ("sh", "-c", "trap 'echo interrupted; exit 7' INT; test -t 0 && echo ready; sleep 60 & wait")
+    with call_agent(door, Errand(program, has_terminal=True), [theirs, theirs, theirs], patience_s=10) as line:
+        os.close(theirs)
+        said = b""
+        while b"ready" not in said:
+            said += os.read(ours, 1024)
+        os.write(ours, b"\x03")
+        assert exit_status(line) == 7
+    os.close(ours)
 
 
 def test_only_instances_whose_role_may_register_are_managed(cloud: Cloud, manager: Manager) -> None:

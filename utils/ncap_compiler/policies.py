@@ -251,12 +251,14 @@ def monitor_policy() -> dict[str, Json]:
 
 
 def sweeper_policy() -> dict[str, Json]:
-    """The sweeper: what the monitor may do, see the budgets whose jobs it stops, and keep the price list."""
+    """The sweeper: what the monitor may do, see budgets whose jobs it stops, keep prices, stop developers' machines."""
+    developers = (("StringEquals", f"aws:ResourceTag/{names.DEVELOPMENT_TAG}", ("On",)),)
     budgets = arn("ssm", f"parameter{names.budget_parameter('*', '*')}")
     return _watch(
         names.SWEEPER_FUNCTION,
         Statement("ReadBudgets", ("ssm:GetParameters",), (budgets,)),
         Statement("AskPrices", ("pricing:GetProducts",), ("*",)),
+        Statement("StopDevelopers", ("ec2:StopInstances",), (arn("ec2", "instance/*"),), developers),
         Statement("KeepPrices", ("s3:PutObject",), objects(names.artifact_bucket(), "prices/*")),
     )
 

@@ -1,4 +1,4 @@
-"""An autoregressive hidden Markov model of latents, fitted by EM with restarts (Wiltschko et al. 2015; Batty et al. 2019).
+"""An autoregressive hidden Markov model of latents, fitted by EM (Wiltschko et al. 2015; Batty et al. 2019).
 
     s_t ~ Categorical(P[s_{t-1}]),  x_t = A_s [x_{t-1}, ..., x_{t-L}] + b_s + N(0, Q_s)
 

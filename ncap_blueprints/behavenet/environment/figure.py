@@ -11,6 +11,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 
+import itertools
+
 import numpy as np
 from analysis_kit import PALETTE
 from matplotlib.axes import Axes
@@ -125,7 +127,7 @@ def _draw_latents(axis: Axes, drawing: Drawing) -> None:
         _shade_states(axis, drawing, time)
         title += " and its states (ARHMM)"
     axis.set(title=title, xlabel="time (s)", ylabel="latents, scaled", xlim=(0, time[-1] + 1 / drawing.frame_rate))
-    axis.set_ylim(0.7 - count, 0.9)
+    axis.set_ylim(0.2 - count, 0.9)
 
 
 def _shade_states(axis: Axes, drawing: Drawing, time: np.ndarray) -> None:
@@ -134,7 +136,7 @@ def _shade_states(axis: Axes, drawing: Drawing, time: np.ndarray) -> None:
         return
     states = drawing.states[: len(time)]
     edges = np.concatenate([[0], np.flatnonzero(np.diff(states)) + 1, [len(states)]])
-    for first, last in zip(edges, edges[1:], strict=False):
+    for first, last in itertools.pairwise(edges):
         state = int(states[first])
         start, stop = first / drawing.frame_rate, last / drawing.frame_rate
         axis.axvspan(start, stop, color=PALETTE[state % len(PALETTE)], alpha=0.3, lw=0)

@@ -31,9 +31,7 @@ class Encoded:
 
 
 @torch.no_grad()
-def encode_trials(
-    model: BehaveNet, trials: Trials, index: Sequence[int] | np.ndarray, device: torch.device
-) -> Encoded:
+def encode_trials(model: BehaveNet, trials: Trials, index: Sequence[int] | np.ndarray, device: torch.device) -> Encoded:
     """The codes of trials, as means of the posterior."""
     model.eval()
     latents, spreads, labels = [], [], []

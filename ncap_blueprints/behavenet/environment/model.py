@@ -12,6 +12,7 @@ It must not know where frames come from, nor what is minimised.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict, dataclass
 
 import torch
@@ -54,12 +55,11 @@ class BehaveNet(nn.Module):
         widths = (sizes.frame[0], *sizes.channels)
         padding = sizes.kernel // 2
         self.convs = nn.ModuleList(
-            nn.Conv2d(before, after, sizes.kernel, STRIDE, padding)
-            for before, after in zip(widths, widths[1:], strict=False)
+            nn.Conv2d(before, after, sizes.kernel, STRIDE, padding) for before, after in itertools.pairwise(widths)
         )
         self.deconvs = nn.ModuleList(
             nn.ConvTranspose2d(after, before, sizes.kernel, STRIDE, padding)
-            for before, after in reversed(list(zip(widths, widths[1:], strict=False)))
+            for before, after in reversed(list(itertools.pairwise(widths)))
         )
         rows, columns = self.sides[-1]
         features = widths[-1] * rows * columns
@@ -78,9 +78,7 @@ class BehaveNet(nn.Module):
         h = x.flatten(1)
         if not self.sizes.variational:
             return Code(self.to_latents(h), None)
-        return Code(
-            self.to_latents(h), self.to_log_variance(h).clamp(LEAST_LOG_VARIANCE, GREATEST_LOG_VARIANCE)
-        )
+        return Code(self.to_latents(h), self.to_log_variance(h).clamp(LEAST_LOG_VARIANCE, GREATEST_LOG_VARIANCE))
 
     def decode(self, z: Tensor) -> Tensor:
         """Frames from latents."""

@@ -49,9 +49,7 @@ class Weights:
     ramp: float
 
 
-def terms_of(
-    model: BehaveNet, batch: Batch, noise: Tensor | None, *, pixel_sd: float
-) -> Terms:
+def terms_of(model: BehaveNet, batch: Batch, noise: Tensor | None, *, pixel_sd: float) -> Terms:
     """All terms for a batch. `noise`: standard normal, frames x latents; None takes the posterior's means."""
     code = model.encode(batch.x)
     sizes = model.sizes

@@ -160,9 +160,7 @@ def _frame_shape(names: tuple[str, ...], images: Mapping[str, h5py.Dataset]) -> 
     return channels, sides[0], sides[1]
 
 
-def _series(
-    file: h5py.File, group: str, names: tuple[str, ...], lengths: np.ndarray
-) -> tuple[np.ndarray, ...] | None:
+def _series(file: h5py.File, group: str, names: tuple[str, ...], lengths: np.ndarray) -> tuple[np.ndarray, ...] | None:
     """One array frames x columns (float32) for each trial, or None if the file has no such group."""
     held = _trials(file, group)
     if not held:

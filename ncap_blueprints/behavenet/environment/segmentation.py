@@ -45,7 +45,11 @@ def segment(
     of_test = sequences_of([scaled[trial] for trial in test], lags)
 
     def fitted(states: int, restarts: int) -> Arhmm:
-        own = {"kappa": parameters["kappa"], "n_iters": parameters["n_arhmm_iters"], "seed": parameters["rng_seed_model"]}
+        own = {
+            "kappa": parameters["kappa"],
+            "n_iters": parameters["n_arhmm_iters"],
+            "seed": parameters["rng_seed_model"],
+        }
         say = report if states > 1 else (lambda line: None)
         return fit_arhmm(of_train, states, restarts=restarts, report=say, **own)[0]
 

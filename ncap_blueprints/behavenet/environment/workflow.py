@@ -59,6 +59,13 @@ def check_sizes(name: str, recording: Recording, parameters: Mapping[str, Any]) 
             f"Dataset {name} has {labels} labels, each of which takes a latent; n_ae_latents is {latents}, at least"
             f" {labels + 1} are needed."
         )
+    channels = parameters["ae_encoding_n_channels"]
+    features = channels[-1] * int(np.prod([-(-side // 2 ** len(channels)) for side in recording.shape[1:]]))
+    if features < latents:
+        raise InputError(
+            f"Dataset {name}: the last convolution gives {features} numbers for {latents} latents; use fewer"
+            " convolutions, or more channels in the last (ae_encoding_n_channels)."
+        )
     shortest = int(recording.lengths.min())
     if parameters["n_arhmm_states"] and shortest <= parameters["n_arhmm_lags"]:
         raise InputError(
@@ -112,9 +119,7 @@ def _analyse_trials(
     return _describe(trials, parameters, fitted, segmented, scores, device)
 
 
-def _train(
-    trials: Trials, parameters: Mapping[str, Any], device: torch.device, title: str, picture: Path
-) -> Fit:
+def _train(trials: Trials, parameters: Mapping[str, Any], device: torch.device, title: str, picture: Path) -> Fit:
     from inference import encode_trials
     from training import fit
     from trials import TEST
@@ -168,9 +173,7 @@ def _score(
     if decoded is not None:
         predicted = decoded[1]
         held = encoded.over(test), np.concatenate([predicted[trial] for trial in test])
-        found["latents_from_neural_r2"] = [
-            r2(held[0][:, [at]], held[1][:, [at]]) for at in range(latents.shape[1])
-        ]
+        found["latents_from_neural_r2"] = [r2(held[0][:, [at]], held[1][:, [at]]) for at in range(latents.shape[1])]
         found["frame_from_neural_r2"] = frame_r2(fitted.model, trials, predicted, test, device)
     return found
 
@@ -259,7 +262,8 @@ def _read_line(data: Path, trials: Trials) -> str:
     recording = trials.recording
     size = " x ".join(map(str, recording.shape))
     parts = ", ".join(
-        f"{len(trials.of(part))} {what}" for what, part in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST))
+        f"{len(trials.of(part))} {what}"
+        for what, part in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST))
     )
     neurons = 0 if recording.neural is None else recording.neural[0].shape[1]
     return (

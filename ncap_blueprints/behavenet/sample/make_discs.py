@@ -1,26 +1,25 @@
-"""Makes the sample: frames of a disc, a bar and a lamp whose positions, heights, brightness and dynamics are known.
+"""Makes the sample: frames of a disc, a bar and a slider whose positions, sizes and dynamics are known.
 
     python make_discs.py
 
-Four factors x = (disc's column, disc's row, bar's height, lamp's brightness) follow one of three linear dynamics at a
+Four factors x = (disc's column, disc's row, bar's height, slider's length) follow one of three linear dynamics at a
 time, x_t = A_k x_{t-1} + noise, and the state k follows a Markov chain. The disc's centre is the label. The height and
-the brightness are in no label: they are what unsupervised latents have to find. Neurons fire with rates that depend on
-the factors:
+the length are in no label: they are what unsupervised latents have to find. Neurons fire with rates that depend on the
+factors:
 
     counts ~ Poisson(exp(w . x / sd + b))
 
-Needs numpy, and h5py for the file; the same seed gives the same numbers.
+Needs numpy, and h5py to write the file; the same seed gives the same numbers.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 SEED = 8
-TRIALS, FRAMES, SIDE = 40, 80, 32
+TRIALS, FRAMES, SIDE = 30, 80, 32
 NEURONS = 40
 STAY = 0.97
 """Probability that a state lasts another frame: about 33 frames in a row."""
@@ -37,7 +36,7 @@ def rotation(period: float, keep: float) -> np.ndarray:
 def dynamics() -> tuple[np.ndarray, np.ndarray]:
     """For each state the matrix (4 x 4) and the standard deviation of the noise of each factor.
 
-    0: the disc circles; 1: bar and lamp swing; 2: everything is nearly still and returns to its middle.
+    0: the disc circles; 1: bar and slider swing; 2: everything is nearly still and returns to its middle.
     """
     matrices = np.zeros((3, 4, 4))
     matrices[0, :2, :2], matrices[0, 2:, 2:] = rotation(12, 0.99), 0.9 * np.eye(2)
@@ -64,17 +63,18 @@ def trajectories(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 def render(factors: np.ndarray) -> np.ndarray:
     """Frames without noise (frames x rows x columns, 0 to 255) for frames x 4 factors."""
-    column, row, height, lamp = (values[:, None, None] for values in np.clip(factors, -1.6, 1.6).T / 1.6)
+    column, row, height, length = (values[:, None, None] for values in np.clip(factors, -1.6, 1.6).T / 1.6)
     rows, columns = np.mgrid[:SIDE, :SIDE]
     distance = np.hypot(columns - (11 + 6 * column), rows - (12 + 6 * row))
-    disc = np.clip(4.5 - distance, 0, 1)
-    top = 14 - 10 * height
-    bar = np.clip(rows - top, 0, 1) * ((columns >= 24) & (columns < 28))
-    glow = (0.5 + 0.5 * lamp) * np.exp(-(((columns - 10) / 6) ** 2 + ((rows - 27) / 3) ** 2))
-    return 20 + 205 * np.maximum(disc, np.maximum(bar * 0.8, glow * 0.9))
+    disc = np.clip((5.5 - distance) / 2, 0, 1)
+    bar = np.clip(rows - (14 - 10 * height), 0, 1) * ((columns >= 24) & (columns < 28))
+    slider = np.clip(11 + 9 * length - columns, 0, 1) * ((rows >= 26) & (rows < 30))
+    return 20 + 205 * np.maximum(disc, 0.8 * np.maximum(bar, slider))
 
 
 def main() -> None:
+    import h5py
+
     random = np.random.default_rng(SEED)
     factors, states = trajectories(random)
     frames = np.stack([render(trial) for trial in factors])
@@ -84,7 +84,7 @@ def main() -> None:
     counts = random.poisson(np.exp(factors / factors.std((0, 1)) @ weights + 0.3)).clip(0, 255).astype(np.uint8)
     here = Path(__file__).parent
     packed = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
-    with h5py.File(here / "discs.h5", "w", track_order=False) as file:
+    with h5py.File(here / "discs.h5", "w") as file:
         for trial in range(TRIALS):
             name = f"trial_{trial:04d}"
             file.create_dataset(f"images/{name}", data=noisy[trial][:, None], **packed)
@@ -93,7 +93,7 @@ def main() -> None:
     np.savez_compressed(
         here / "discs_truth.npz",
         labels=labels.astype(np.float32),
-        hidden=factors[..., 2:].astype(np.float32),
+        factors=factors.astype(np.float32),
         states=states.astype(np.uint8),
     )
 

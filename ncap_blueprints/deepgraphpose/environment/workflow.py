@@ -2,8 +2,8 @@
 
     python workflow.py DATA CONFIG RESULTS
 
-DATA is a DeepLabCut project (a folder or a .zip), CONFIG a JSON or YAML file of parameters, RESULTS a folder that exists.
-Progress goes to stdout. Exit code 2 and one sentence on stderr: data or config cannot be used.
+DATA is a DeepLabCut project (a folder or a .zip), CONFIG a JSON or YAML file of parameters, RESULTS a folder that
+exists. Progress goes to stdout. Exit code 2 and one sentence on stderr: data or config cannot be used.
 """
 
 from __future__ import annotations

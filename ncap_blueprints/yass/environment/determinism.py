@@ -1,7 +1,9 @@
 """Makes a run repeatable: one source of randomness, one thread a process.
 
 SpikeInterface draws numbers with ``numpy.random.default_rng(None)`` in places its sorters' seed does not reach, so two
-runs differ. Inside `repeatable`, such a call is given the run's seed. It must not change calls that bring their own.
+runs differ. Inside `repeatable`, such a call is given the run's seed; calls that bring their own are left alone. Sums
+to which several processes add are rounded by who came first: `in_one_process` keeps such a function to one. It must
+not change what is computed.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -40,3 +43,18 @@ def repeatable(seed: int) -> Iterator[None]:
             yield
     finally:
         np.random.default_rng = original
+
+
+@contextmanager
+def in_one_process(module: ModuleType, name: str) -> Iterator[None]:
+    """A function of a module, called with one job whatever it is asked for; undone at the end."""
+    original = getattr(module, name)
+
+    def alone(*arguments: Any, **named: Any) -> Any:
+        return original(*arguments, **{**named, "n_jobs": 1})
+
+    setattr(module, name, alone)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)

@@ -30,7 +30,7 @@ def _colour(unit: int) -> str:
 
 def draw_preview(path: Path, title: str, traces: np.ndarray, recording: Recording) -> None:
     """A tenth of a second of band-passed traces (samples x channels) from the middle; drawn before the sorting."""
-    figure, axes = plt.subplots(figsize=(11, 6), layout="constrained")
+    axes = plt.figure(figsize=(11, 6), layout="constrained").add_subplot()
     shown = np.unique(np.linspace(0, traces.shape[1] - 1, min(MOST_CHANNELS, traces.shape[1])).astype(int))
     shown = shown[np.argsort(recording.positions_um[shown, 1], kind="stable")]
     step = 12 * float(np.median(np.abs(traces))) / 0.6745 or 1.0
@@ -82,7 +82,9 @@ def _draw_probe(axes: Axes, units: Units, table: list[Quality], recording: Recor
             place = (places[:, 0].max() + 0.9 * across, row.y_um)
             axes.annotate(str(row.unit), place, color=_colour(row.unit), weight="bold", va="center")
     bar = _round(0.6 * along / height)
-    axes.plot([places[:, 0].min() - 0.6 * across] * 2, places[:, 1].min() - 0.5 * along + np.array([0, bar * height]), "k")
+    axes.plot(
+        [places[:, 0].min() - 0.6 * across] * 2, places[:, 1].min() - 0.5 * along + np.array([0, bar * height]), "k"
+    )
     axes.annotate(
         f" {bar:g} {recording.unit}", (places[:, 0].min() - 0.6 * across, places[:, 1].min() - 0.5 * along), va="bottom"
     )
@@ -111,9 +113,7 @@ def _draw_raster(axes: Axes, units: Units, recording: Recording) -> None:
     times = units.samples / recording.sampling_rate_hz
     inside = (times >= start) & (times < start + RASTER_S)
     colours = np.array([mpl.colors.to_rgba(_colour(unit)) for unit in range(len(units.templates))])
-    axes.scatter(
-        times[inside], units.labels[inside], marker="|", s=30, linewidths=0.9, c=colours[units.labels[inside]]
-    )
+    axes.scatter(times[inside], units.labels[inside], marker="|", s=30, linewidths=0.9, c=colours[units.labels[inside]])
     axes.set(
         xlabel="time (s)",
         ylabel="unit",

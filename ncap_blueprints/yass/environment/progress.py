@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 
 BAR = re.compile(r"^\s*(?P<stage>[A-Za-z][^(:]*?)\s*(?:\([^)]*\))?:\s*(?P<percent>\d+)%\|")
-FOUND = re.compile(r"^\s*(?P<step>[a-z_]+)\(\): (?P<count>\d+) (?P<what>[a-z ]+)$")
+FOUND = re.compile(r"^\s*(?P<step>[a-z_]+)\(\): (?P<count>\d+) [a-z ]+$")
 EVERY_S = 10.0
 
 
@@ -28,7 +28,10 @@ class Progress(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Take text as it comes; lines end in a newline or a carriage return."""
-        *lines, self._rest = re.split(r"[\r\n]", self._rest + text)
+        before = self._rest
+        *lines, self._rest = re.split(r"[\r\n]", before + text)
+        if lines and lines[0] == before:
+            del lines[0]  # it was taken when it came
         for line in (*lines, self._rest):
             self._take(line)
         return len(text)
@@ -38,7 +41,7 @@ class Progress(io.TextIOBase):
             count = int(found["count"])
             if self.counts.get(found["step"]) != count:
                 self.counts[found["step"]] = count
-                self._say(f"{found['step'].replace('_', ' ').capitalize()}: {count:,} {found['what']}.")
+                self._say(f"{found['step'].replace('_', ' ').capitalize()}: {count:,}.")
         elif (bar := BAR.match(line)) and (bar["stage"] != self._stage or self._clock() - self._last >= EVERY_S):
             self._stage, self._last = bar["stage"], self._clock()
             self._say(f"{bar['stage'].replace('_', ' ').capitalize()}: {bar['percent']} %")

@@ -33,7 +33,10 @@ def write_quality(path: Path, table: list[Quality]) -> None:
         writer.writeheader()
         for row in table:
             writer.writerow(
-                {name: round(value, DIGITS) if isinstance(value, float) else value for name, value in asdict(row).items()}
+                {
+                    name: round(value, DIGITS) if isinstance(value, float) else value
+                    for name, value in asdict(row).items()
+                }
             )
 
 
@@ -64,5 +67,8 @@ def write_phy(folder: Path, units: Units, recording: Recording, data: str) -> No
         "sample_rate": recording.sampling_rate_hz,
         "hp_filtered": False,
     }
-    lines = [f"# Sorted from {data!r}; dat_path is its raw binary, beside this file.", *(f"{k} = {v!r}" for k, v in settings.items())]
+    lines = [
+        f"# Sorted from {data!r}; dat_path is its raw binary, beside this file.",
+        *(f"{k} = {v!r}" for k, v in settings.items()),
+    ]
     (folder / "params.py").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from analysis_kit import InputError
-from determinism import cores, repeatable
+from determinism import cores, in_one_process, repeatable
 from progress import quiet
 from recording import Recording
 
@@ -142,9 +142,9 @@ def sort(recording: Recording, parameters: Mapping[str, Any], scratch: Path, nam
 
 def _run(recording: BaseRecording, folder: Path, named: Mapping[str, Any]) -> Any:
     """Run lupin by its class. `run_sorter` asks for torch, which lupin's default engines use only if it is there."""
-    from spikeinterface.sorters.internal.lupin import LupinSorter
+    from spikeinterface.sorters.internal import lupin
 
-    class Lupin(LupinSorter):
+    class Lupin(lupin.LupinSorter):
         """lupin without torch: `wobble` has an engine in numpy."""
 
         @classmethod
@@ -153,7 +153,8 @@ def _run(recording: BaseRecording, folder: Path, named: Mapping[str, Any]) -> An
 
     Lupin.initialize_folder(recording, folder, False, False)
     Lupin.set_params_to_folder(recording, folder, dict(named), False)
-    Lupin.run_from_folder(folder, True, True)
+    with in_one_process(lupin, "estimate_templates_with_accumulator"):
+        lupin.LupinSorter.run_from_folder(folder, True, True)
     return Lupin.get_result_from_folder(folder, register_recording=False, sorting_info=False)
 
 

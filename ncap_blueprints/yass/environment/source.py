@@ -50,7 +50,9 @@ def open_source(data: Path, scratch: Path) -> Source:
         if data.suffix.lower() == ".npz":
             return _of_npz(data, scratch)
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
-        raise InputError(f"Dataset {data.name} cannot be read: {' '.join(str(error).split()) or 'it is cut off'}.") from error
+        raise InputError(
+            f"Dataset {data.name} cannot be read: {' '.join(str(error).split()) or 'it is cut off'}."
+        ) from error
     raise InputError(
         f"Dataset {data.name} ends in '{data.suffix}'; a .zip or folder with a raw binary and {GEOMETRY}, a .npz or a"
         " folder saved by SpikeInterface is needed."
@@ -112,9 +114,11 @@ def _read_geometry(path: Path, name: str) -> np.ndarray:
         raise InputError(f"Dataset {name}: {GEOMETRY} is too large to be one.")
     try:
         text = path.read_text(encoding="utf-8-sig").replace(",", " ")
-        table = np.loadtxt(io.StringIO(text), ndmin=2)
+        table = np.loadtxt(io.StringIO(text), ndmin=2) if text.strip() else np.empty((0, 2))
     except ValueError as error:
-        raise InputError(f"Dataset {name}: {GEOMETRY} is no table of numbers: {' '.join(str(error).split())}.") from error
+        raise InputError(
+            f"Dataset {name}: {GEOMETRY} is no table of numbers: {' '.join(str(error).split())}."
+        ) from error
     if table.size == 0:
         raise InputError(f"Dataset {name}: {GEOMETRY} is empty.")
     return table
@@ -176,7 +180,9 @@ def _of_npz(data: Path, scratch: Path) -> Source:
         gains = np.broadcast_to(told["gain_to_uv"].astype(float), shape[1:]).copy() if "gain_to_uv" in told else None
         positions = np.atleast_2d(told["geom"].astype(float))
     except (KeyError, ValueError) as error:
-        raise InputError(f"Dataset {data.name}: geom, sampling_rate or gain_to_uv are not numbers of fitting shape.") from error
+        raise InputError(
+            f"Dataset {data.name}: geom, sampling_rate or gain_to_uv are not numbers of fitting shape."
+        ) from error
     return Source(scratch / "traces.raw", 0, dtype, shape[1], positions, rate, gains)
 
 

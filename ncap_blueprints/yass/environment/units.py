@@ -61,7 +61,7 @@ def _templates(found: Sorted, band: BaseRecording, parameters: Mapping[str, Any]
     analyzer = create_sorting_analyzer(sorting, band, sparse=False, format="memory", return_in_uV=True)
     window = {name: lupin_parameters(parameters, rate)[name] for name in ("ms_before", "ms_after")}
     analyzer.compute("random_spikes", max_spikes_per_unit=SPIKES_A_TEMPLATE, seed=seed)
-    analyzer.compute("templates", operators=["average"], **window)
+    analyzer.compute("templates", operators=["average"], **window, n_jobs=1)  # sums of many would be rounded by order
     analyzer.compute("noise_levels", random_slices_kwargs={"seed": seed})
     extension = analyzer.get_extension("templates")
     noise = np.asarray(analyzer.get_extension("noise_levels").get_data(), float)

@@ -68,7 +68,7 @@ def call_agent(door: Path, errand: Errand, files: Sequence[int], *, patience_s: 
 
 
 def exit_status(line: socket.socket) -> int:
-    """Wait for the program's end. Raises AgentGoneError if the machine ends before it, TimeoutError as the line says."""
+    """Wait for the program's end. Raises AgentGoneError if the machine ends first, TimeoutError as the line is set."""
     text = b""
     try:
         while not text.endswith(b"\n"):

@@ -81,7 +81,7 @@ class Warden:
             ended, status = os.waitpid(self._child, os.WNOHANG)
             if ended:
                 code = os.waitstatus_to_exitcode(status)
-                return Cause.FINISHED, code if code >= 0 else 128 - code
+                return self._why_init_ended(), code if code >= 0 else 128 - code
             if self._is_told:
                 return Cause.TERMINATED, None
             if self._commands in ready:
@@ -93,6 +93,13 @@ class Warden:
             if time.monotonic() >= next_look:
                 self._memory.look(os.getpid())
                 next_look = time.monotonic() + _TICK_S
+
+    def _why_init_ended(self) -> Cause:
+        """An init whose last word was to switch off did that, and did not just come to its end."""
+        with contextlib.suppress(BlockingIOError):
+            self._hear_power()
+        is_off = self._off_at is not None and time.monotonic() >= self._off_at
+        return Cause.POWER if is_off else Cause.FINISHED
 
     def _wait_s(self) -> float:
         if self._off_at is None:

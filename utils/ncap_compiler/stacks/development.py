@@ -20,14 +20,15 @@ def build_development() -> dict[str, Json]:
     template = Template()
     template.set_version("2010-09-09")
     template.set_description("NeuroCAAS development instances: no way in but Systems Manager, and rights of their own.")
-    said = {
-        "VpcId": ("(vpc-[0-9a-f]+)?", "Network of the instances. Empty: the default network."),
-        "SubnetId": ("(subnet-[0-9a-f]+)?", "Subnet of VpcId, with a way out. Empty: the default network's."),
-    }
-    for name, (pattern, description) in said.items():
-        template.add_parameter(
-            Parameter(name, Type="String", Default="", AllowedPattern=pattern, Description=description)
+    template.add_parameter(
+        Parameter(
+            "VpcId",
+            Type="String",
+            Default="",
+            AllowedPattern="(vpc-[0-9a-f]+)?",
+            Description="Network of the instances. Empty: the default network.",
         )
+    )
     template.add_condition("VpcNamed", Not(Equals(Ref("VpcId"), "")))
     parts.add_shared_parameters(template)
     group = _add_security_group(template)
