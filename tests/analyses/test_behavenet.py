@@ -14,6 +14,8 @@ import pytest
 
 from tests.analyses.rig import BLUEPRINTS, Ran, evaluate, in_environment, run
 
+pytestmark = pytest.mark.heavy  # its environment has torch: a gigabyte
+
 SMALL = {
     "n_ae_latents": 4,
     "ae_encoding_n_channels": [3, 4],

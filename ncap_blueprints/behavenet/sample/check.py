@@ -86,9 +86,7 @@ def score(folder: Path, stem: str) -> dict[str, float]:
         "hidden_by_one_latent_r2": float(own),
         "leakage_r2": float(linear_r2(free, labels, train, test).max()),
         "state_accuracy": accuracy(truth["states"].ravel()[test], states[test]),
-        "factors_from_neural_r2": float(
-            linear_r2(neural, truth["factors"].reshape(len(train), -1), train, test).mean()
-        ),
+        "factors_from_neural_r2": float(decoded_factors.mean()),
         "test_frames": int(test.sum()),
     }
 
