@@ -46,7 +46,6 @@ class FakeIam:
             }
         }
 
-
     def simulate_principal_policy(self, PolicySourceArn: str, **asked: Any) -> dict[str, Any]:  # noqa: N803
         """Systems Manager may speak to instances of no role but a developer's."""
         decision = "allowed" if "development" in PolicySourceArn else "implicitDeny"

@@ -357,9 +357,7 @@ def test_instance_status_is_of_running_instances_unless_all_are_asked_for(cloud:
     assert len(cloud.call("DescribeInstanceStatus", IncludeAllInstances=True)["InstanceStatuses"]) == 3
 
 
-@pytest.mark.parametrize(
-    "operation", ["RebootInstances", "RequestSpotInstances", "CreateFleet"]
-)
+@pytest.mark.parametrize("operation", ["RebootInstances", "RequestSpotInstances", "CreateFleet"])
 def test_what_this_ec2_does_not_do_is_refused_by_name(cloud: Cloud, operation: str) -> None:
     error = cloud.refused(operation)
     assert error.code == "UnsupportedOperation"
