@@ -11,7 +11,7 @@ import pytest
 
 from tests.stories.laboratory import ROOT, Laboratory, make_home
 
-pytestmark = pytest.mark.cloud
+pytestmark = [pytest.mark.cloud, pytest.mark.heavy]
 
 CLOUD = "loop"
 BETWEEN_BINS = "(step_hz * (left - right) / (2 * bend) if bend < 0 else 0.0)"

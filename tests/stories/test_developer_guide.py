@@ -15,7 +15,7 @@ import pytest
 
 from tests.stories.laboratory import ROOT, Laboratory, make_home
 
-pytestmark = pytest.mark.cloud
+pytestmark = [pytest.mark.cloud, pytest.mark.heavy]
 
 GUIDE = ROOT / "docs" / "developers.md"
 TITLE = "## From a repository to a published analysis"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.stories.laboratory import Laboratory, make_home, make_project
 
-pytestmark = pytest.mark.cloud
+pytestmark = [pytest.mark.cloud, pytest.mark.heavy]
 
 CHECK = """import sys
 from pathlib import Path

@@ -179,9 +179,18 @@ def test_monitor_and_sweeper_settle_and_end_but_start_and_read_nothing(
         ("forged results", "s3", "put_object", {"Bucket": "faulty", "Key": "demo/results/job/process_results/x"}),
         ("a launch", "ec2", "run_instances", launch(things["image"])),
         ("ending an untagged instance", "ec2", "terminate_instances", {"InstanceIds": [things["untagged"]]}),
-        ("a budget", "ssm", "get_parameters", {"Names": ["/neurocaas/budgets/demo/faulty"]}),
+        (
+            "raising a budget",
+            "ssm",
+            "put_parameter",
+            {"Name": "/neurocaas/budgets/demo/faulty", "Value": "9", "Type": "String", "Overwrite": True},
+        ),
         ("a member's key", "secretsmanager", "get_secret_value", {"SecretId": "/neurocaas/members/demo-member"}),
     ]
+
+    # Only the sweeper stops jobs whose budget is spent.
+    reading: Question = ("a budget", "ssm", "get_parameters", {"Names": ["/neurocaas/budgets/demo/faulty"]})
+    (allowed if "sweeper" in role else refused).append(reading)
 
     answers = ask(laboratory, role, [*refused, *allowed])
 

@@ -72,7 +72,8 @@ def test_a_job_reserves_what_was_quoted_and_costs_what_is_seen(laboratory: Labor
     before, used = own(laboratory), seen(laboratory, "usage", "faulty", "--group", "demo")["total"]
     quoted = seen(laboratory, "job", "quote", *datasets, "--group", "demo")
     assert quoted["admitted"] is True
-    assert quoted["pricesFrom"].startswith("deployed bundle")
+    # The sweeper's first table of the day may be there already.
+    assert quoted["pricesFrom"].startswith("deployed bundle") or quoted["pricesFrom"].endswith("/prices/us-east-1.json")
 
     job = seen(laboratory, "job", "submit", *datasets, "--as", "demo-member")["job"]
     assert wait_until_reserved(laboratory, before["reserved"]) - before["reserved"] == Decimal(quoted["reserved"])
