@@ -105,6 +105,7 @@ def analyse(folder: Path, data: Path, config: dict[str, Any] | None = None) -> A
     return run(ANALYSIS, data, folder / "config.json", folder / "results")
 
 
+@pytest.mark.heavy
 def test_a_folder_and_its_zip_give_the_same_track(tmp_path: Path) -> None:
     data = members(tmp_path)
     zipfile.ZipFile(data).extractall(tmp_path / "pair")

@@ -44,6 +44,7 @@ def run_file(folder: Path, data: Path, config: dict[str, Any] | None = None) -> 
     return run("locanmf", data, folder / "config.json", folder / "results")
 
 
+@pytest.mark.heavy
 def test_a_sweep_minimises_the_penalised_cost_of_each_component_in_turn() -> None:
     """With C fixed, the cost 1/2 |Y - A C|^2 + sum lambda d A never rises, and rests at its optimum with A >= 0."""
     costs, slope, smallest = evaluate(
@@ -192,6 +193,7 @@ def test_the_same_video_gives_the_same_bytes(tmp_path: Path) -> None:
     assert b"Created on" not in kept[0]["video_LocaNMF_Components.mat"]
 
 
+@pytest.mark.heavy
 def test_what_the_decomposition_of_a_movie_hands_on_is_a_dataset(tmp_path: Path) -> None:
     """Movie and atlas -> PMD -> LocaNMF: the four regional signals that the sample movie was made of come back."""
     sample = BLUEPRINTS / "pmd" / "sample"

@@ -192,6 +192,7 @@ def stored(array: Array) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.heavy
 def test_the_number_of_cores_and_the_layout_of_the_file_do_not_change_a_bit(tmp_path: Path) -> None:
     """Nine blocks and more are shared by as many processes as there are cores."""
     values = movie(rows=24, columns=24)

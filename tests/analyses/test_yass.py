@@ -245,6 +245,7 @@ def test_similarity_is_a_cosine_and_snr_the_peak_over_its_channels_noise(modules
     assert modules.quality.snr(templates[1], 2, 0, np.array([8.0, 1.0])) == 10
 
 
+@pytest.mark.heavy
 def test_generators_without_a_seed_get_the_runs_and_the_library_is_left_as_it_was() -> None:
     """Of each three numbers the second comes from a generator with a seed of its own, the third from the global one."""
     one, again, other, own, restored = evaluate(
