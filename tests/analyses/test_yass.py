@@ -304,6 +304,7 @@ def test_the_samples_figure_counts_each_spike_and_each_found_unit_once() -> None
     assert check.best_accuracies([true, true], [true]).tolist() == [1, 0]
 
 
+@pytest.mark.heavy
 def test_with_default_parameters_lupin_gets_its_own_defaults_at_30_khz() -> None:
     ours, theirs = evaluate(
         "yass",
