@@ -988,6 +988,24 @@ def _control_plane() -> Iterator[Row]:
         ("ssm:PutParameter", f"{budget}/neurocaas/budgets/lab/spikes"),
         question=32,
     )
+    developers = {"aws:ResourceTag/neurocaas:development": "On"}
+    yield from _ask(
+        SWEEPER,
+        "stops machines of developers whose hours are over",
+        True,
+        ("ec2:StopInstances", f"{EC2}:instance/i-1", developers),
+    )
+    yield from _ask(
+        SWEEPER,
+        "stops no other machine, and does nothing else to theirs",
+        False,
+        ("ec2:StopInstances", f"{EC2}:instance/i-1"),
+        ("ec2:StopInstances", f"{EC2}:instance/i-1", OURS),
+        ("ec2:StopInstances", f"{EC2}:volume/v-1", developers),
+        ("ec2:StartInstances", f"{EC2}:instance/i-1", developers),
+        ("ec2:ModifyInstanceAttribute", f"{EC2}:instance/i-1", developers),
+        question=23,
+    )
     yield from _ask(MONITOR, "the price list is the sweeper's", False, ("s3:PutObject", prices), question=33)
     yield from _ask(
         POST,
