@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ncap_iac.errors import UsageError
+from ncap_iac.money.pictures import plain, save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,11 +55,11 @@ def draw_resources(series: Sequence[Series], title: str, path: Path) -> None:
                 place.set_ylim(0, 105)
         axes[-1].set_xlabel("time since the run began (s)")
         more = f" (the first {len(shown)} of {len(series)} datasets)" if len(series) > len(shown) else ""
-        figure.suptitle(_plain(f"{title}{more}"), x=0.01, ha="left", fontsize=9)
+        figure.suptitle(plain(f"{title}{more}"), x=0.01, ha="left", fontsize=9)
         handles, labels = axes[0].get_legend_handles_labels()
         if len(shown) > 1:
             figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(shown)), fontsize=7)
-        _save(figure, path)
+        save_picture(figure, path, dpi=PNG_DPI)
 
 
 def _panel(axes: Axes, series: Sequence[Series], name: str, *, unit: float) -> None:
@@ -67,7 +67,7 @@ def _panel(axes: Axes, series: Sequence[Series], name: str, *, unit: float) -> N
         points = _values(it, name, unit)
         style = {"color": COLOURS[number], "linestyle": DASHES[number % len(DASHES)], "linewidth": 1.3}
         marker = "o" if len(points) < 3 else ""
-        axes.plot(*_columns(points), label=_plain(it.label), marker=marker, markersize=3, **style)  # type: ignore[arg-type]
+        axes.plot(*_columns(points), label=plain(it.label), marker=marker, markersize=3, **style)  # type: ignore[arg-type]
     axes.set_ylim(bottom=0)
     axes.set_xlim(left=0)
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.6)
@@ -81,19 +81,3 @@ def _values(series: Series, name: str, unit: float) -> list[tuple[float, float]]
 
 def _columns(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
     return [t_s for t_s, _ in points], [value for _, value in points]
-
-
-def _plain(text: str) -> str:
-    """Text in which dollars are no mathematics."""
-    return text.replace("$", r"\$")
-
-
-def _save(figure: Any, path: Path) -> None:
-    kind = path.suffix.lower()[1:]
-    metadata: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
-    try:
-        figure.savefig(path, format=kind, dpi=PNG_DPI, metadata=metadata)
-    except OSError as error:
-        raise UsageError(
-            error.strerror or str(error), where=str(path), hint="Name a file that can be written."
-        ) from error

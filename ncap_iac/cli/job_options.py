@@ -19,6 +19,16 @@ def add_who(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     return parser
 
 
+def add_asked(parser: argparse.ArgumentParser, *, data: str) -> None:
+    """What is to be worked on, with what and where; `data` says which datasets may be named."""
+    parser.add_argument("analysis", help="the analysis, which is also its bucket")
+    parser.add_argument(
+        "--data", nargs="+", action="extend", required=True, metavar="FILE_OR_KEY", help=f"datasets: {data}"
+    )
+    parser.add_argument("--config", required=True, metavar="FILE_OR_KEY", help="the parameters, YAML or JSON")
+    parser.add_argument("--instance-type", metavar="TYPE", help="another machine than the analysis's own")
+
+
 def add_timeout(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """How long to wait."""
     parser.add_argument("--timeout", type=positive, metavar="SECONDS", help="wait at most so long, then end with 6")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ncap_iac.answer import Answer, Table
 from ncap_iac.cli.context import Context
 from ncap_iac.cli.desk import Desk, open_desk
-from ncap_iac.cli.job_options import add_scatter, wanted_scatter
+from ncap_iac.cli.job_options import add_asked, add_scatter, wanted_scatter
 from ncap_iac.cli.options import SubParsers, add_verb
 from ncap_iac.errors import AccessError, ExitCode, NcapError, NotFoundError, UsageError
 
@@ -45,17 +45,7 @@ def add_quote(verbs: SubParsers) -> argparse.ArgumentParser:
         "is not used is given back. Ends with 5 if the budget does not cover it, with 2 if it would be refused\n"
         "anyway. Budgets and earlier usage need an operator's rights; without them the rest is told.",
     )
-    parser.add_argument("analysis", help="the analysis, which is also its bucket")
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        action="extend",
-        required=True,
-        metavar="FILE_OR_KEY",
-        help="datasets: files, globs or keys",
-    )
-    parser.add_argument("--config", required=True, metavar="FILE_OR_KEY", help="the parameters, YAML or JSON")
-    parser.add_argument("--instance-type", metavar="TYPE", help="another machine than the analysis's own")
+    add_asked(parser, data="files, globs or keys")
     add_spot(parser)
     add_scatter(parser)
     parser.add_argument("--analysis-version", metavar="VERSION", help="a kept version, v-…, not the one served")

@@ -10,7 +10,7 @@ from ncap_iac import progress
 from ncap_iac.answer import Answer, Text
 from ncap_iac.cli.context import Context
 from ncap_iac.cli.desk import Desk, job_command, open_desk
-from ncap_iac.cli.job_options import add_scatter, wanted_scatter
+from ncap_iac.cli.job_options import add_asked, add_scatter, wanted_scatter
 from ncap_iac.cli.job_quote import add_spot
 from ncap_iac.cli.options import SubParsers, add_verb
 from ncap_iac.errors import UsageError
@@ -42,17 +42,7 @@ def add_submit(verbs: SubParsers, *, watched: Watched) -> argparse.ArgumentParse
         "names that begin with your group (demo/inputs/a.csv) mean what is in the bucket already,\n"
         "s3:// addresses what is in another bucket your group may read.",
     )
-    parser.add_argument("analysis", help="the analysis, which is also its bucket")
-    parser.add_argument(
-        "--data",
-        nargs="+",
-        action="extend",
-        required=True,
-        metavar="FILE_OR_KEY",
-        help="datasets: files, globs, keys or s3:// addresses; what ends in / is a folder",
-    )
-    parser.add_argument("--config", required=True, metavar="FILE_OR_KEY", help="the parameters, YAML or JSON")
-    parser.add_argument("--instance-type", metavar="TYPE", help="another machine than the analysis's own")
+    add_asked(parser, data="files, globs, keys or s3:// addresses; what ends in / is a folder")
     parser.add_argument(
         "--results-to", metavar="ADDRESS", help="s3://bucket/folder of your group's for the results, not the job's own"
     )

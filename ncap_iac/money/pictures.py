@@ -76,7 +76,7 @@ def draw_budgets(standings: Sequence[Standing], path: Path) -> None:
         axes.set_xlabel("part of the limit")
         axes.set_title(_title("Budgets", len(standings)), loc="left")
         _legend(figure, (("spent", BLUE, ""), ("reserved", ORANGE, "////"), ("left", GREY, "")))
-        _save(figure, path)
+        save_picture(figure, path)
 
 
 def _budget_bar(axes: Axes, place: int, standing: Standing) -> None:
@@ -108,7 +108,7 @@ def draw_usage(lines: Sequence[Line], by: str, path: Path) -> None:
         left.set_yticks(range(len(shown)), [_label(line.name) for line in shown])
         left.set_ylim(len(shown) - 0.4, -0.6)
         left.set_title(_title(f"Usage by {by}", len(lines)), loc="left")
-        _save(figure, path)
+        save_picture(figure, path)
 
 
 def _usage_panel(axes: Axes, values: Sequence[float], labels: Sequence[str], colour: str, unit: str) -> None:
@@ -128,7 +128,12 @@ def _beside(axes: Axes, x: float, y: float, text: str) -> None:
 def _label(name: str) -> str:
     """A name beside an axis: its beginning if it is long; dollars are no mathematics."""
     short = name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…"
-    return short.replace("$", r"\$")
+    return plain(short)
+
+
+def plain(text: str) -> str:
+    """Text in which dollars are no mathematics."""
+    return text.replace("$", r"\$")
 
 
 def _title(what: str, count: int) -> str:
@@ -150,11 +155,12 @@ def _legend(figure: Figure, entries: Sequence[tuple[str, str, str]]) -> None:
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), fontsize=7)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_picture(figure: Figure, path: Path, *, dpi: int = PNG_DPI) -> None:
+    """Write a figure as PNG or SVG, the same bytes every time. Raises UsageError."""
     kind = path.suffix.lower()[1:]
     metadata: dict[str, Any] = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
     try:
-        figure.savefig(path, format=kind, dpi=PNG_DPI, metadata=metadata)
+        figure.savefig(path, format=kind, dpi=dpi, metadata=metadata)
     except OSError as error:
         raise UsageError(
             error.strerror or str(error), where=str(path), hint="Name a file that can be written."

@@ -5,7 +5,7 @@ At admission every job is reserved in full, so this is the second lock on the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jobmanager.answers import OpenRows
@@ -34,11 +34,11 @@ def find_overspent(services: Services, rows: OpenRows) -> tuple[Overspent, ...]:
     jobs = [job for job in rows.jobs if is_job_open(job.state) and not job.stop]
     running = [row for row in rows.instances if row.open_pk]
     purses = sorted({purse for job in jobs if job.reserved_micro for purse in _purses(job)})
-    limits = _limits(services, purses)
+    costs = {purse: _running_cost(services, running, purse) for purse in purses}
+    limits = _limits(services, [purse for purse, cost in costs.items() if cost])
     reached: dict[Purse, str] = {}
     for purse, limit in limits.items():
-        now = sum(cost_micro(row.rate, seconds_between(row.launched_at, services.now)) for row in _of(running, purse))
-        if now and (spent := services.ledger.spent(*purse) + now) > limit:
+        if (spent := services.ledger.spent(*purse) + costs[purse]) > limit:
             reached[purse] = (
                 f"The budget of {usd_text(limit)} {_words(purse)} is spent ({usd_text(spent)} with what ran), so the "
                 "job was stopped; results written before are kept"
@@ -52,9 +52,11 @@ def _purses(job: JobRow) -> tuple[Purse, ...]:
     return (own, (job.group, TOTAL)) if job.in_total else (own,)
 
 
-def _of(running: list[InstanceRow], purse: Purse) -> Iterator[InstanceRow]:
+def _running_cost(services: Services, running: list[InstanceRow], purse: Purse) -> int:
+    """What the instances that live now have cost so far; 0 where there is none, for one costs a minute at least."""
     group, name = purse
-    return (it for it in running if it.group == group and (it.in_total if name == TOTAL else it.analysis == name))
+    own = (it for it in running if it.group == group and (it.in_total if name == TOTAL else it.analysis == name))
+    return sum(cost_micro(row.rate, seconds_between(row.launched_at, services.now)) for row in own)
 
 
 def _limits(services: Services, purses: list[Purse]) -> Mapping[Purse, int]:

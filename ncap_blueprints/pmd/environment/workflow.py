@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis_kit import InputError, Summary, load_parameters, run, say
+from cores import take_cores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,21 +27,9 @@ if TYPE_CHECKING:
     from pmd_fit import Pixels
     from scipy import sparse
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 PREVIEW_EVERY_S = 60.0
 FEW_BLOCKS = 8
 """Starting processes for fewer takes longer than the work."""
-
-
-def take_cores(environ: Any) -> int:
-    """Cores this run may use. They go to processes with one thread each, which gives the same bits on any number.
-
-    Called before numpy is imported, which reads the thread variables then.
-    """
-    given = environ.get(THREADS[0], "")
-    cores = int(given) if given.isdigit() and int(given) > 0 else os.cpu_count() or 1
-    environ.update(dict.fromkeys(THREADS, "1"))
-    return cores
 
 
 def analyse(data: Path, config: Path, results: Path) -> None:

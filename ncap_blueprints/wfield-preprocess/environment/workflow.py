@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis_kit import InputError, Summary, load_parameters, run, say
+from cores import take_cores
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,19 +28,6 @@ if TYPE_CHECKING:
     from correction import Corrected
     from hemodynamics import Correction
     from recording import Recording
-
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-def take_cores(environ: Any) -> int:
-    """Cores this run may use. They go to processes with one thread each, which gives the same bits on any number.
-
-    Called before numpy is imported, which reads the thread variables then.
-    """
-    given = environ.get(THREADS[0], "")
-    cores = int(given) if given.isdigit() and int(given) > 0 else os.cpu_count() or 1
-    environ.update(dict.fromkeys(THREADS, "1"))
-    return cores
 
 
 def analyse(data: Path, config: Path, results: Path) -> None:

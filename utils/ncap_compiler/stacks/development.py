@@ -5,7 +5,7 @@ Instances are launched by `ncap instance`, not by CloudFormation; taking the sta
 
 from __future__ import annotations
 
-from troposphere import AWSObject, Equals, GetAtt, If, Not, NoValue, Output, Parameter, Ref, Template, ec2, iam
+from troposphere import AWSObject, Equals, GetAtt, Not, Output, Parameter, Ref, Template, iam
 
 from ncap_compiler import development_policies, names, policies
 from ncap_compiler.document import Json
@@ -31,7 +31,12 @@ def build_development() -> dict[str, Json]:
     )
     template.add_condition("VpcNamed", Not(Equals(Ref("VpcId"), "")))
     parts.add_shared_parameters(template)
-    group = _add_security_group(template)
+    group = parts.add_outgoing_group(
+        template,
+        names.DEVELOPMENT_STACK,
+        description="NeuroCAAS development instances: nothing in, packages and AWS services out.",
+        ports=_PORTS,
+    )
     profile = _add_profile(template)
     outputs = {
         "Profile": (Ref(profile), "Instance profile of development instances."),
@@ -40,24 +45,6 @@ def build_development() -> dict[str, Json]:
     for name, (value, description) in outputs.items():
         template.add_output(Output(name, Value=value, Description=description))
     return parts.structure(template)
-
-
-def _add_security_group(template: Template) -> AWSObject:
-    """Nothing comes in; packages and AWS's services go out."""
-    return template.add_resource(
-        ec2.SecurityGroup(
-            "SecurityGroup",
-            GroupDescription="NeuroCAAS development instances: nothing in, packages and AWS services out.",
-            VpcId=If("VpcNamed", Ref("VpcId"), NoValue),
-            SecurityGroupEgress=[
-                ec2.SecurityGroupRule(
-                    IpProtocol="tcp", FromPort=port, ToPort=port, CidrIp="0.0.0.0/0", Description=description
-                )
-                for port, description in _PORTS.items()
-            ],
-            Tags=parts.tags(names.DEVELOPMENT_STACK),
-        )
-    )
 
 
 def _add_profile(template: Template) -> AWSObject:

@@ -20,7 +20,6 @@ from troposphere import (
     Ref,
     Sub,
     Template,
-    ec2,
     iam,
     imagebuilder,
     logs,
@@ -124,19 +123,11 @@ def _add_parameters(template: Template, build: EnvironmentBuild) -> None:
 def _add_security_group(template: Template, build: EnvironmentBuild) -> AWSObject:
     """Nothing comes in; packages and AWS's services go out."""
     ports = {443: "Packages and AWS services"} | ({80: "Signed packages of Ubuntu"} if build.system.needs_http else {})
-    return template.add_resource(
-        ec2.SecurityGroup(
-            "SecurityGroup",
-            GroupDescription="Building and trying a NeuroCAAS environment: nothing in, packages and AWS services out.",
-            VpcId=If("VpcNamed", Ref("VpcId"), NoValue),
-            SecurityGroupEgress=[
-                ec2.SecurityGroupRule(
-                    IpProtocol="tcp", FromPort=port, ToPort=port, CidrIp="0.0.0.0/0", Description=description
-                )
-                for port, description in ports.items()
-            ],
-            Tags=parts.tags(build.stack),
-        )
+    return parts.add_outgoing_group(
+        template,
+        build.stack,
+        description="Building and trying a NeuroCAAS environment: nothing in, packages and AWS services out.",
+        ports=ports,
     )
 
 

@@ -24,6 +24,7 @@ from troposphere import (
     Tags,
     Template,
     awslambda,
+    ec2,
     iam,
     logs,
     s3,
@@ -274,6 +275,22 @@ def bucket_policy(title: str, bucket: AWSObject, secure: Statement, others: Sequ
     if not others:
         document = {"Version": "2012-10-17", "Statement": [secure.document()]}
     return s3.BucketPolicy(title, Bucket=Ref(bucket), PolicyDocument=document, **shared, **DELETE)
+
+
+def add_outgoing_group(template: Template, stack: str, *, description: str, ports: Mapping[int, str]) -> AWSObject:
+    """A security group that lets nothing in, and out by these ports only; in the network `VpcId` if that is named."""
+    return template.add_resource(
+        ec2.SecurityGroup(
+            "SecurityGroup",
+            GroupDescription=description,
+            VpcId=If("VpcNamed", Ref("VpcId"), NoValue),
+            SecurityGroupEgress=[
+                ec2.SecurityGroupRule(IpProtocol="tcp", FromPort=port, ToPort=port, CidrIp="0.0.0.0/0", Description=why)
+                for port, why in ports.items()
+            ],
+            Tags=tags(stack),
+        )
+    )
 
 
 def imported(export: str) -> AWSHelperFn:
