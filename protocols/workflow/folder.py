@@ -38,17 +38,15 @@ def fetch_parts_of(storage: Storage, prefix: str, parts: tuple[Part, ...], folde
     total = sum(part.size for part in parts)
     seen: dict[str, int] = {}
     targets = {part.key: folder / _local_name(part.key, prefix) for part in parts}
+    folders = {folder, *(parent for target in targets.values() for parent in target.parents)}
+    for key, target in targets.items():
+        if target in folders:
+            raise StorageError(Trouble.UNUSABLE, f"'{key}' is a file and a folder at once; rename one of them.")
     folder.mkdir(parents=True, exist_ok=True)
 
     def fetch(part: Part) -> None:
         target = targets[part.key]
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            is_taken = target.is_dir()
-        except (FileExistsError, NotADirectoryError):
-            is_taken = True
-        if is_taken:
-            raise StorageError(Trouble.UNUSABLE, f"'{part.key}' is a file and a folder at once; rename one of them.")
+        target.parent.mkdir(parents=True, exist_ok=True)
         size = storage.fetch(part.key, target, etag=part.etag)
         if size != part.size:
             raise StorageError(Trouble.CHANGED, f"'{part.key}' has {size} bytes, not {part.size} as it was submitted.")
